@@ -1,0 +1,149 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/buglehq/bugle"
+)
+
+// EnsureOrganization makes the first organization if there is none, and returns the first.
+func (s *Store) EnsureOrganization(ctx context.Context, name string) (*bugle.Organization, error) {
+	var first *bugle.Organization
+	err := s.Update(ctx, func(tx *Tx) error {
+		list, err := selectOrganizations(ctx, tx.view(), 1)
+		if err != nil {
+			return err
+		}
+		if len(list) == 0 {
+			o, err := tx.AddOrganization(name)
+			list = append(list, o)
+			if err != nil {
+				return err
+			}
+		}
+		first = list[0]
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("first organization: %w", err)
+	}
+	return first, nil
+}
+
+// AddOrganization makes an organization.
+func (tx *Tx) AddOrganization(name string) (*bugle.Organization, error) {
+	o := &bugle.Organization{Name: name, CreatedAt: tx.now}
+	err := tx.one([]any{&o.ID}, "INSERT INTO organizations (name, created_us) VALUES ($1, $2) RETURNING id", name, tx.now.UnixMicro())
+	return o, err
+}
+
+// Organizations returns the organizations, oldest first, at most limit.
+func (s *Store) Organizations(ctx context.Context, limit int) ([]*bugle.Organization, error) {
+	return selectOrganizations(ctx, s.view(), limit)
+}
+
+func selectOrganizations(ctx context.Context, c conn, limit int) ([]*bugle.Organization, error) {
+	var list []*bugle.Organization
+	err := c.each(ctx, func(scan func(to ...any) error) error {
+		var o bugle.Organization
+		var created int64
+		err := scan(&o.ID, &o.Name, &created)
+		o.CreatedAt = fromMicroseconds(created)
+		list = append(list, &o)
+		return err
+	}, "SELECT id, name, created_us FROM organizations ORDER BY id LIMIT $1", limit)
+	if err != nil {
+		return nil, fmt.Errorf("list organizations: %w", err)
+	}
+	return list, nil
+}
+
+const keyColumns = "id, organization_id, COALESCE(user_id, 0), name, scopes, created_us, COALESCE(expires_us, 0), COALESCE(revoked_us, 0)"
+
+func scanKey(scan func(to ...any) error) (*bugle.APIKey, error) {
+	var k bugle.APIKey
+	var scopes string
+	var created, expires, revoked int64
+	if err := scan(&k.ID, &k.OrganizationID, &k.UserID, &k.Name, &scopes, &created, &expires, &revoked); err != nil {
+		return nil, err
+	}
+	k.CreatedAt, k.ExpiresAt, k.RevokedAt = fromMicroseconds(created), fromMicroseconds(expires), fromMicroseconds(revoked)
+	return &k, decodeList(scopes, func(v any) {
+		scope, _ := v.(string)
+		k.Scopes = append(k.Scopes, scope)
+	})
+}
+
+// AddKey makes an API key and returns its text, which is known only now.
+func (tx *Tx) AddKey(k *bugle.APIKey) (text string, err error) {
+	k.CreatedAt = tx.now
+	list := make([]any, len(k.Scopes))
+	for i, scope := range k.Scopes {
+		list[i] = scope
+	}
+	scopes, err := encodeList(list...)
+	if err != nil {
+		return "", fmt.Errorf("add key: %w", err)
+	}
+	text = bugle.NewKeyText()
+	err = tx.one([]any{&k.ID}, `
+		INSERT INTO api_keys (organization_id, user_id, name, hash, scopes, created_us, expires_us)
+		VALUES ($1, $2, $3, $4, $5, $6, $7)
+		RETURNING id`,
+		k.OrganizationID, nullIfZero(k.UserID), k.Name, bugle.KeyHash(text), scopes, tx.now.UnixMicro(), nullIfZero(microseconds(k.ExpiresAt)))
+	if err != nil {
+		return "", fmt.Errorf("add key: %w", err)
+	}
+	return text, nil
+}
+
+func nullIfZero(n int64) any {
+	if n == 0 {
+		return nil
+	}
+	return n
+}
+
+// Key returns the key with the text, or bugle.ErrNotFound. It may have expired or been revoked.
+func (s *Store) Key(ctx context.Context, text string) (*bugle.APIKey, error) {
+	var key *bugle.APIKey
+	err := s.view().each(ctx, func(scan func(to ...any) error) (err error) {
+		key, err = scanKey(scan)
+		return err
+	}, "SELECT "+keyColumns+" FROM api_keys WHERE hash = $1", bugle.KeyHash(text))
+	if err != nil {
+		return nil, fmt.Errorf("read key: %w", err)
+	}
+	if key == nil {
+		return nil, fmt.Errorf("key: %w", bugle.ErrNotFound)
+	}
+	return key, nil
+}
+
+// Keys returns all keys, oldest first, at most limit.
+func (s *Store) Keys(ctx context.Context, limit int) ([]*bugle.APIKey, error) {
+	var list []*bugle.APIKey
+	err := s.view().each(ctx, func(scan func(to ...any) error) error {
+		k, err := scanKey(scan)
+		list = append(list, k)
+		return err
+	}, "SELECT "+keyColumns+" FROM api_keys ORDER BY id LIMIT $1", limit)
+	if err != nil {
+		return nil, fmt.Errorf("list keys: %w", err)
+	}
+	return list, nil
+}
+
+// RevokeKey makes a key invalid from the time on.
+func (tx *Tx) RevokeKey(id int64, at time.Time) error {
+	n, err := tx.count("UPDATE api_keys SET revoked_us = $1 WHERE id = $2 AND revoked_us IS NULL", at.UnixMicro(), id)
+	if err != nil {
+		return fmt.Errorf("revoke key %d: %w", id, err)
+	}
+	if n == 0 {
+		return fmt.Errorf("key %d that is not revoked: %w", id, bugle.ErrNotFound)
+	}
+	return nil
+}

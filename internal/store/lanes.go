@@ -1,0 +1,319 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/buglehq/bugle"
+	"github.com/buglehq/bugle/value"
+)
+
+// This file is the delivery engine's side of the queue. Its states are those of the table's column.
+const (
+	stateDue = iota
+	stateWaiting
+	stateDelivered
+	stateFailed
+	stateCancelled
+)
+
+// A NewDelivery is a delivery that has its place in a lane.
+type NewDelivery struct {
+	ID             int64
+	WebhookID      int64
+	EventID        int64
+	Order          int64  // place in the lane, with the ID
+	Due            int64  // microseconds: not to be sent before
+	Attempts       int    // made so far
+	AttemptsBefore int    // those of earlier series
+	Envelope       []byte // nil: to be read from the event
+}
+
+// lastOrder is the highest place that a lane may have handed out: that of the newest delivery, and
+// of the last one in each lane.
+const lastOrder = `
+WITH RECURSIVE lane (id) AS (
+    SELECT MIN(webhook_id) FROM deliveries WHERE state = 0
+    UNION ALL
+    SELECT (SELECT MIN(webhook_id) FROM deliveries WHERE state = 0 AND webhook_id > lane.id) FROM lane WHERE lane.id IS NOT NULL
+)
+SELECT COALESCE(MAX(place), 0) FROM (
+    SELECT (SELECT MAX(order_us) FROM deliveries WHERE state = 0 AND webhook_id = lane.id) AS place FROM lane WHERE lane.id IS NOT NULL
+    UNION ALL
+    SELECT (SELECT order_us FROM deliveries ORDER BY id DESC LIMIT 1)
+) AS places`
+
+// dueLanes finds the lanes with due deliveries by one index look-up each, however many there are in
+// them.
+const dueLanes = `
+WITH RECURSIVE lane (id) AS (
+    SELECT MIN(webhook_id) FROM deliveries WHERE state = 0
+    UNION ALL
+    SELECT (SELECT MIN(webhook_id) FROM deliveries WHERE state = 0 AND webhook_id > lane.id) FROM lane WHERE lane.id IS NOT NULL
+)
+SELECT id FROM lane WHERE id IS NOT NULL`
+
+// DueLanes returns the ids of webhooks that have due deliveries. The webhook may be deleted.
+func (s *Store) DueLanes(ctx context.Context) ([]int64, error) {
+	var ids []int64
+	err := s.view().each(ctx, func(scan func(to ...any) error) error {
+		var id int64
+		err := scan(&id)
+		ids = append(ids, id)
+		return err
+	}, dueLanes)
+	if err != nil {
+		return nil, fmt.Errorf("find due lanes: %w", err)
+	}
+	return ids, nil
+}
+
+// Due returns the next deliveries of a lane behind the place (order, id), at most limit, without
+// envelopes.
+func (s *Store) Due(ctx context.Context, webhookID, order, id int64, limit int) ([]NewDelivery, error) {
+	list := make([]NewDelivery, 0, limit)
+	err := s.view().each(ctx, func(scan func(to ...any) error) error {
+		d := NewDelivery{WebhookID: webhookID}
+		err := scan(&d.ID, &d.EventID, &d.Order, &d.Due, &d.Attempts, &d.AttemptsBefore)
+		list = append(list, d)
+		return err
+	}, `
+		SELECT id, event_id, order_us, next_attempt_us, attempts, attempts_before
+		FROM   deliveries
+		WHERE  state = 0 AND webhook_id = $1 AND (order_us, id) > ($2, $3)
+		ORDER  BY order_us, id
+		LIMIT  $4`, webhookID, order, id, limit)
+	if err != nil {
+		return nil, fmt.Errorf("read lane of webhook %d: %w", webhookID, err)
+	}
+	return list, nil
+}
+
+// Envelopes calls with for each of the events, with the bytes to send.
+func (s *Store) Envelopes(ctx context.Context, eventIDs []int64, with func(eventID int64, envelope []byte)) error {
+	err := s.view().each(ctx, func(scan func(to ...any) error) error {
+		var id int64
+		var envelope []byte
+		if err := scan(&id, &envelope); err != nil {
+			return err
+		}
+		with(id, envelope)
+		return nil
+	}, "SELECT id, envelope FROM events WHERE "+inIDs("id", 1), idList(eventIDs))
+	if err != nil {
+		return fmt.Errorf("read envelopes: %w", err)
+	}
+	return nil
+}
+
+// Promote makes those deliveries due whose wait for a retry has ended, at most limit, and returns
+// how many they were. They go to the end of their lanes.
+func (s *Store) Promote(ctx context.Context, limit int) (int, error) {
+	promoted := 0
+	err := s.writer.do(ctx, func(tx *Tx) error {
+		place := tx.placeAfter()
+		return tx.each(func(scan func(to ...any) error) error {
+			d := NewDelivery{Order: place, Due: place}
+			err := scan(&d.ID, &d.WebhookID, &d.EventID, &d.Attempts, &d.AttemptsBefore)
+			tx.committed.Deliveries = append(tx.committed.Deliveries, d)
+			promoted++
+			return err
+		}, `
+			UPDATE deliveries
+			SET    state = 0, order_us = $1
+			WHERE  id IN (SELECT id FROM deliveries WHERE state = 1 AND next_attempt_us <= $2 ORDER BY next_attempt_us, id LIMIT $3)
+			RETURNING id, webhook_id, event_id, attempts, attempts_before`, place, tx.now.UnixMicro(), limit)
+	}, results)
+	if err != nil {
+		return 0, fmt.Errorf("promote retries: %w", err)
+	}
+	return promoted, nil
+}
+
+// NextRetry returns when the next wait for a retry ends; zero if nothing waits.
+func (s *Store) NextRetry(ctx context.Context) (time.Time, error) {
+	var at *int64
+	if err := s.view().one(ctx, []any{&at}, "SELECT MIN(next_attempt_us) FROM deliveries WHERE state = 1"); err != nil {
+		return time.Time{}, fmt.Errorf("read next retry: %w", err)
+	}
+	if at == nil {
+		return time.Time{}, nil
+	}
+	return fromMicroseconds(*at), nil
+}
+
+// A Result is an attempt that ended, and how its delivery stands.
+type Result struct {
+	DeliveryID int64
+	WebhookID  int64
+	Attempt    *bugle.Attempt
+	Outcome    bugle.Outcome
+	Ordered    bool // a retry keeps its place in the lane
+}
+
+// Record writes results, and the health of their webhooks as the engine knows it, in one
+// transaction. It may return before they are on the disk: what is lost is sent again.
+func (s *Store) Record(ctx context.Context, list []Result, health map[int64]bugle.Health) error {
+	err := s.writer.do(ctx, func(tx *Tx) error { return tx.record(list, health) }, results)
+	if err != nil {
+		return fmt.Errorf("record %d attempts: %w", len(list), err)
+	}
+	return nil
+}
+
+// attemptColumns and attemptChunk: rows are inserted many at a time, which costs this driver much
+// less than one at a time.
+const (
+	attemptColumns = 14
+	attemptChunk   = 64
+)
+
+var (
+	insertAttempts = attemptInsert(attemptChunk)
+	insertAttempt  = attemptInsert(1)
+)
+
+func attemptInsert(rows int) string {
+	var b strings.Builder
+	b.WriteString(`INSERT INTO attempts (delivery_id, number, started_us, duration_us, method, url, status_code, reason,
+		error_kind, error_message, response_headers, response_body, response_truncated, remote_address) VALUES `)
+	for i := range rows {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString("(" + parameters(i*attemptColumns+1, attemptColumns) + ")")
+	}
+	b.WriteString(" ON CONFLICT (delivery_id, number) DO NOTHING")
+	return b.String()
+}
+
+func (tx *Tx) record(list []Result, health map[int64]bugle.Health) error {
+	if err := tx.insertAttempts(list); err != nil {
+		return err
+	}
+	var delivered []int64
+	for i := range list {
+		r := &list[i]
+		if r.Outcome.State == bugle.Delivered {
+			delivered = append(delivered, r.DeliveryID)
+			continue
+		}
+		if err := tx.recordFailure(r); err != nil {
+			return err
+		}
+	}
+	// One that was cancelled meanwhile was delivered all the same.
+	if len(delivered) > 0 {
+		err := tx.exec("UPDATE deliveries SET state = 2, attempts = attempts + 1, finished_us = $1 WHERE state IN (0, 4) AND "+inIDs("id", 2),
+			tx.now.UnixMicro(), idList(delivered))
+		if err != nil {
+			return err
+		}
+	}
+	for id, h := range health {
+		err := tx.exec("UPDATE lanes SET consecutive_failures = $1, last_success_us = $2, last_failure_us = $3 WHERE webhook_id = $4",
+			h.ConsecutiveFailures, microseconds(h.LastSuccessAt), microseconds(h.LastFailureAt), id)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (tx *Tx) insertAttempts(list []Result) error {
+	args := make([]any, 0, attemptChunk*attemptColumns)
+	for len(list) > 0 {
+		n, query := attemptChunk, insertAttempts
+		if len(list) < attemptChunk {
+			n, query = 1, insertAttempt
+		}
+		args = args[:0]
+		for i := range list[:n] {
+			a := list[i].Attempt
+			kind, message := "", ""
+			if a.Error != nil {
+				kind, message = string(a.Error.Kind), a.Error.Message
+			}
+			headers, err := encodeHeaders(a.ResponseHeaders)
+			if err != nil {
+				return err
+			}
+			body := a.ResponseBody
+			if body == nil {
+				body = []byte{}
+			}
+			args = append(args, list[i].DeliveryID, a.Number, a.StartedAt.UnixMicro(), a.Took.Microseconds(), a.Method, a.URL, a.Status, a.Reason,
+				kind, message, headers, body, a.ResponseTruncated, a.RemoteAddress)
+		}
+		if err := tx.exec(query, args...); err != nil {
+			return fmt.Errorf("write attempts: %w", err)
+		}
+		list = list[n:]
+	}
+	return nil
+}
+
+// encodeHeaders is the JSON of response headers: an object of lists. Receivers may send bytes that
+// are no UTF-8, which become the replacement character.
+func encodeHeaders(h http.Header) (string, error) {
+	all := value.NewArray(len(h))
+	for _, name := range sortedKeys(h) {
+		list := value.NewArray(len(h[name]))
+		for _, v := range h[name] {
+			list.Append(strings.ToValidUTF8(v, "\uFFFD"))
+		}
+		all.Set(strings.ToValidUTF8(name, "\uFFFD"), list)
+	}
+	text, err := value.JSON(all)
+	return string(text), err
+}
+
+// recordFailure writes an outcome other than delivered. A delivery that is not due any more, because
+// somebody cancelled it, keeps its state.
+func (tx *Tx) recordFailure(r *Result) error {
+	state, finished, next := stateFailed, tx.now.UnixMicro(), int64(0)
+	switch r.Outcome.State {
+	case bugle.Pending:
+		state, finished, next = stateWaiting, 0, r.Outcome.NextAt.UnixMicro()
+		if r.Ordered {
+			state = stateDue
+		}
+	case bugle.Cancelled:
+		state = stateCancelled
+	}
+	err := tx.exec("UPDATE deliveries SET attempts = attempts + 1 WHERE id = $1", r.DeliveryID)
+	if err != nil {
+		return err
+	}
+	err = tx.exec("UPDATE deliveries SET state = $1, next_attempt_us = $2, finished_us = $3 WHERE id = $4 AND state = 0",
+		state, next, finished, r.DeliveryID)
+	if err != nil || !r.Outcome.Gone {
+		return err
+	}
+	n, err := tx.count("UPDATE webhooks SET status = 'disabled', updated_us = $1 WHERE id = $2 AND status <> 'disabled'", tx.now.UnixMicro(), r.WebhookID)
+	if n > 0 {
+		tx.committed.Webhooks = append(tx.committed.Webhooks, r.WebhookID)
+	}
+	return err
+}
+
+// CancelOrphans cancels pending deliveries of a webhook that was deleted, at most limit, and returns
+// how many they were.
+func (s *Store) CancelOrphans(ctx context.Context, webhookID int64, limit int) (int, error) {
+	var n int64
+	err := s.writer.do(ctx, func(tx *Tx) (err error) {
+		n, err = tx.count(`
+			UPDATE deliveries
+			SET    state = 4, finished_us = $1
+			WHERE  id IN (SELECT id FROM deliveries WHERE state = 0 AND webhook_id = $2 ORDER BY order_us, id LIMIT $3)
+			AND    NOT EXISTS (SELECT 1 FROM webhooks WHERE id = $4)`, tx.now.UnixMicro(), webhookID, limit, webhookID)
+		return err
+	}, results)
+	if err != nil {
+		return 0, fmt.Errorf("cancel deliveries of webhook %d: %w", webhookID, err)
+	}
+	return int(n), nil
+}

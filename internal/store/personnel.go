@@ -1,0 +1,328 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/buglehq/bugle"
+	"github.com/buglehq/bugle/personnel"
+	"github.com/buglehq/bugle/value"
+)
+
+// An Actor is who makes a change, in which request.
+type Actor struct {
+	OrganizationID int64
+	UserID         int64 // 0: nobody is known
+	RequestID      string
+	TraceID        string
+}
+
+// Get returns a resource of the organization, complete for rendering, or bugle.ErrNotFound.
+func (s *Store) Get(ctx context.Context, organizationID int64, k *personnel.Kind, id int64) (*personnel.Resource, error) {
+	return getResource(ctx, s.view(), organizationID, k, id)
+}
+
+func getResource(ctx context.Context, c conn, organizationID int64, k *personnel.Kind, id int64) (*personnel.Resource, error) {
+	r, err := findResource(ctx, c, organizationID, k, id)
+	if err != nil {
+		return nil, err
+	}
+	return r, complete(ctx, c, organizationID, []*personnel.Resource{r})
+}
+
+// List returns a page of a kind's resources in its order.
+func (s *Store) List(ctx context.Context, organizationID int64, k *personnel.Kind, p PageRequest) (Page[*personnel.Resource], error) {
+	page := Page[*personnel.Resource]{Number: p.Number, Limit: p.Limit}
+	where := "organization_id = $1"
+	if k.Hides != "" {
+		where += " AND NOT " + quoted(k.Hides)
+	}
+	c := s.view()
+	if err := c.one(ctx, []any{&page.Total}, "SELECT COUNT(*) FROM "+k.Table+" WHERE "+where, organizationID); err != nil {
+		return page, fmt.Errorf("count %s: %w", k.Table, err)
+	}
+	order := map[personnel.Order]string{personnel.ByID: "id", personnel.Newest: "created_at DESC, id DESC", personnel.BySorted: `"order", id`}[k.Order]
+	list, err := selectResources(ctx, c, k, where+" ORDER BY "+order+" LIMIT $2 OFFSET $3", organizationID, p.Limit, p.offset())
+	if err != nil {
+		return page, err
+	}
+	page.Items = list
+	return page, complete(ctx, c, organizationID, list)
+}
+
+// View is how resources of an organization are rendered at this time.
+func (s *Store) View(ctx context.Context, organizationID int64) (*personnel.View, error) {
+	return s.viewOf(ctx, s.view(), organizationID)
+}
+
+func (s *Store) viewOf(ctx context.Context, c conn, organizationID int64) (*personnel.View, error) {
+	v := &personnel.View{Now: s.now(), BaseURL: s.baseURL}
+	err := c.one(ctx, []any{&v.DisplayName}, "SELECT display_name_format FROM organizations WHERE id = $1", organizationID)
+	if err != nil {
+		return nil, fmt.Errorf("organization %d: %w", organizationID, err)
+	}
+	return v, nil
+}
+
+// Get returns a resource as it stands within the transaction.
+func (tx *Tx) Get(organizationID int64, k *personnel.Kind, id int64) (*personnel.Resource, error) {
+	return getResource(context.Background(), tx.view(), organizationID, k, id)
+}
+
+// Create adds a resource from the fields of a request, with its side effects and events. Wrong fields
+// are an InvalidError. The resource returned is complete for rendering.
+func (tx *Tx) Create(a Actor, k *personnel.Kind, sent *value.Array) (*personnel.Resource, error) {
+	r := personnel.New(k)
+	invalid := &bugle.InvalidError{}
+	read := r.Read(sent, true, invalid)
+	c := change{tx, a}
+	now := c.Now()
+	if k.Field("author_id") != nil && !sent.Has("author_id") && a.UserID != 0 {
+		r.Set("author_id", a.UserID)
+	}
+	for _, name := range []string{"created_at", "updated_at"} {
+		if r.Get(name) == nil {
+			r.Set(name, now)
+		}
+	}
+	if k.Order == personnel.BySorted && !sent.Has("order") {
+		var last int64
+		if err := tx.one([]any{&last}, `SELECT COALESCE(MAX("order"), 0) FROM `+k.Table+` WHERE organization_id = $1`, a.OrganizationID); err != nil {
+			return nil, err
+		}
+		r.Set("order", last+1)
+	}
+	if err := c.check(r, read, sent, true, invalid); err != nil {
+		return nil, err
+	}
+	if err := c.insert(r); err != nil {
+		return nil, fmt.Errorf("create %s: %w", k.Name, err)
+	}
+	return tx.Get(a.OrganizationID, k, r.ID())
+}
+
+// Update gives a resource the fields of a request, with side effects and its event. If nothing
+// changes, nothing is written. It returns the resource complete for rendering.
+func (tx *Tx) Update(a Actor, k *personnel.Kind, id int64, sent *value.Array) (*personnel.Resource, error) {
+	old, err := findResource(context.Background(), tx.view(), a.OrganizationID, k, id)
+	if err != nil {
+		return nil, err
+	}
+	c := change{tx, a}
+	r := old.Clone()
+	invalid := &bugle.InvalidError{}
+	read := r.Read(sent, false, invalid)
+	if err := c.check(r, read, sent, false, invalid); err != nil {
+		return nil, err
+	}
+	if err := c.update(old, r, sent.Has("updated_at")); err != nil {
+		return nil, fmt.Errorf("update %s %d: %w", k.Name, id, err)
+	}
+	return tx.Get(a.OrganizationID, k, id)
+}
+
+// Delete removes a resource and those that belong to it, with an event for each, and returns it as
+// it was.
+func (tx *Tx) Delete(a Actor, k *personnel.Kind, id int64) (*personnel.Resource, error) {
+	r, err := tx.Get(a.OrganizationID, k, id)
+	if err != nil {
+		return nil, err
+	}
+	if err := (change{tx, a}).delete(r); err != nil {
+		return nil, fmt.Errorf("delete %s %d: %w", k.Name, id, err)
+	}
+	return r, nil
+}
+
+// A change is a transaction on behalf of an actor. It is what side effects see: personnel.Changes.
+type change struct {
+	tx *Tx
+	a  Actor
+}
+
+func (c change) Now() string { return c.tx.now.Format(personnel.StoredTime) }
+
+func (c change) Find(k *personnel.Kind, id int64) (*personnel.Resource, error) {
+	return findResource(context.Background(), c.tx.view(), c.a.OrganizationID, k, id)
+}
+
+func (c change) Save(k *personnel.Kind, id int64, values map[string]any) error {
+	old, err := c.Find(k, id)
+	if err != nil {
+		return err
+	}
+	r := old.Clone()
+	for name, v := range values {
+		r.Set(name, v)
+	}
+	return c.update(old, r, false)
+}
+
+func (c change) Attach(table string, values map[string]any) error {
+	names, args := []string{"organization_id", "created_at", "updated_at"}, []any{c.a.OrganizationID, c.Now(), c.Now()}
+	for _, name := range sortedKeys(values) {
+		names, args = append(names, quoted(name)), append(args, values[name])
+	}
+	return c.tx.exec("INSERT INTO "+table+" ("+strings.Join(names, ", ")+") VALUES ("+parameters(1, len(args))+")", args...)
+}
+
+// check completes what Read could not know: whether references exist, unique values are free, and
+// custom fields are as they are defined. It returns everything that is wrong.
+func (c change) check(r *personnel.Resource, read []int, sent *value.Array, creating bool, invalid *bugle.InvalidError) error {
+	for _, i := range read {
+		f := &r.Kind.Fields[i]
+		v := r.Values[i]
+		switch {
+		case v == nil:
+		case f.Type == personnel.Reference:
+			referred := personnel.ByName(f.Refers)
+			_, err := c.Find(referred, v.(int64))
+			if errors.Is(err, bugle.ErrNotFound) {
+				invalid.Add(f.Name, "The %s field must be the id of a %s; there is none with the id %d.", f.Name, strings.ToLower(referred.Class), v)
+			} else if err != nil {
+				return err
+			}
+		case f.Unique:
+			var other int64
+			err := c.tx.one([]any{&other}, "SELECT id FROM "+r.Kind.Table+" WHERE organization_id = $1 AND "+quoted(f.Name)+" = $2 AND id <> $3",
+				c.a.OrganizationID, v, r.ID())
+			if err == nil {
+				invalid.Add(f.Name, "The %s has already been taken.", f.Name)
+			} else if !errors.Is(err, bugle.ErrNotFound) {
+				return err
+			}
+		}
+	}
+	definitions, err := c.customFields(r)
+	if err != nil {
+		return err
+	}
+	if len(definitions) > 0 {
+		r.Custom = personnel.ReadCustom(definitions, r.Custom, sent, creating, invalid)
+	}
+	return invalid.Err()
+}
+
+// customFields returns the definitions of the custom fields that a resource may have.
+func (c change) customFields(r *personnel.Resource) ([]*personnel.Resource, error) {
+	pivot, local := r.Kind.CustomFieldsFrom()
+	if pivot == nil || r.Get(local) == nil {
+		return nil, nil
+	}
+	return selectResources(context.Background(), c.tx.view(), &personnel.CustomField, "organization_id = $1 AND id IN (SELECT "+pivot.Foreign+
+		" FROM "+pivot.Table+" WHERE "+pivot.Local+" = $2) ORDER BY id", c.a.OrganizationID, r.Get(local))
+}
+
+// insert writes a new resource, lets its kind's side effects run, and adds its event.
+func (c change) insert(r *personnel.Resource) error {
+	k := r.Kind
+	if k.BeforeCreate != nil {
+		if err := k.BeforeCreate(c, r); err != nil {
+			return err
+		}
+	}
+	names, args := make([]string, 0, len(k.Fields)+1), make([]any, 0, len(k.Fields)+1)
+	names, args = append(names, "organization_id"), append(args, c.a.OrganizationID)
+	for i := range k.Fields {
+		if k.Fields[i].Name != "id" {
+			names, args = append(names, quoted(k.Fields[i].Name)), append(args, r.Values[i])
+		}
+	}
+	if k.Custom {
+		names, args = append(names, "data"), append(args, r.CustomJSON())
+	}
+	var id int64
+	err := c.tx.one([]any{&id}, "INSERT INTO "+k.Table+" ("+strings.Join(names, ", ")+") VALUES ("+parameters(1, len(args))+") RETURNING id", args...)
+	if err != nil {
+		return err
+	}
+	r.Set("id", id)
+	if k.AfterCreate != nil {
+		if err := k.AfterCreate(c, r); err != nil {
+			return err
+		}
+	}
+	if err := c.emit(r, "created", nil); err != nil {
+		return err
+	}
+	if k.AfterEvent != nil {
+		return k.AfterEvent(c, r)
+	}
+	return nil
+}
+
+// update writes what differs between two states of a resource, and adds its event. Without a
+// difference it does nothing. With dated, updated_at is what the caller says, and a difference.
+func (c change) update(old, r *personnel.Resource, dated bool) error {
+	k := r.Kind
+	if !dated {
+		r.Set("updated_at", c.Now())
+	}
+	causes, changed := personnel.Difference(old, r)
+	if dated && !changed && old.Get("updated_at") != r.Get("updated_at") {
+		causes, changed = []bugle.Cause{{Attribute: "updated_at", Old: old.Get("updated_at"), New: r.Get("updated_at")}}, true
+	}
+	if !changed {
+		return nil
+	}
+	if k.BeforeUpdate != nil {
+		if err := k.BeforeUpdate(c, old, r); err != nil {
+			return err
+		}
+	}
+	var set []string
+	var args []any
+	assign := func(column string, v any) {
+		args = append(args, v)
+		set = append(set, fmt.Sprintf("%s = $%d", column, len(args)))
+	}
+	for i := range k.Fields {
+		if old.Values[i] != r.Values[i] {
+			assign(quoted(k.Fields[i].Name), r.Values[i])
+		}
+	}
+	if k.Custom {
+		assign("data", r.CustomJSON())
+	}
+	args = append(args, r.ID(), c.a.OrganizationID)
+	query := fmt.Sprintf("UPDATE %s SET %s WHERE id = $%d AND organization_id = $%d", k.Table, strings.Join(set, ", "), len(args)-1, len(args))
+	if err := c.tx.exec(query, args...); err != nil {
+		return err
+	}
+	return c.emit(r, "updated", causes)
+}
+
+// maxCascade is how many rows that belong to a deleted one are read at a time.
+const maxCascade = 200
+
+// delete removes first those resources that the database would remove with this one, so that each
+// has its event.
+func (c change) delete(r *personnel.Resource) error {
+	for _, child := range r.Kind.Cascades() {
+		for child.Kind.Emits {
+			list, err := selectResources(context.Background(), c.tx.view(), child.Kind,
+				fmt.Sprintf("organization_id = $1 AND %s = $2 ORDER BY id LIMIT %d", quoted(child.Field.Name), maxCascade), c.a.OrganizationID, r.ID())
+			if err != nil {
+				return err
+			}
+			for _, one := range list {
+				if err := c.delete(one); err != nil {
+					return err
+				}
+			}
+			if len(list) < maxCascade {
+				break
+			}
+		}
+	}
+	event, err := c.prepare(r, "deleted", nil) // its relations are still there
+	if err != nil {
+		return err
+	}
+	if err := c.tx.exec("DELETE FROM "+r.Kind.Table+" WHERE id = $1 AND organization_id = $2", r.ID(), c.a.OrganizationID); err != nil {
+		return err
+	}
+	return c.tx.addEvent(event, 0)
+}

@@ -1,0 +1,111 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/url"
+	"runtime"
+	"strconv"
+
+	"github.com/pressly/goose/v3"
+	"modernc.org/sqlite" // registers the driver "sqlite"
+	sqlitelib "modernc.org/sqlite/lib"
+)
+
+//go:embed migrations
+var migrations embed.FS
+
+// open opens the file for one writer and several readers, and brings its tables up to date.
+func (s *Store) open(ctx context.Context, path string, log *slog.Logger) error {
+	writing, err := sql.Open("sqlite", dsn(path, nil))
+	if err != nil {
+		return err
+	}
+	writing.SetMaxOpenConns(1)
+	if err := migrate(ctx, writing, log); err != nil {
+		return errors.Join(err, writing.Close())
+	}
+	if s.writer, err = newWriter(ctx, s, writing); err != nil {
+		return errors.Join(err, writing.Close())
+	}
+	if s.readers, err = sql.Open("sqlite", dsn(path, []string{"query_only(1)"})); err != nil {
+		return err
+	}
+	s.readers.SetMaxOpenConns(4 + runtime.NumCPU())
+	s.readers.SetMaxIdleConns(4 + runtime.NumCPU())
+	if err := s.readers.PingContext(ctx); err != nil {
+		return err
+	}
+	return s.writer.start(ctx)
+}
+
+// dsn is the driver's name for the file. A commit reaches the disk before it returns (FULL); the
+// busy timeout is for other processes, such as the key command. The log of writes (WAL) is copied
+// back every 4,000 pages: each copy waits for the disk, so more seldom is faster.
+func dsn(path string, pragmas []string) string {
+	q := url.Values{"_pragma": append([]string{
+		"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)",
+		"wal_autocheckpoint(4000)", "cache_size(-16000)", "temp_store(MEMORY)",
+	}, pragmas...)}
+	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
+}
+
+// migrate applies what is missing of the migrations.
+func migrate(ctx context.Context, db *sql.DB, log *slog.Logger) error {
+	files, err := fs.Sub(migrations, "migrations/sqlite")
+	if err != nil {
+		return err
+	}
+	provider, err := goose.NewProvider(goose.DialectSQLite3, db, files)
+	if err != nil {
+		return err
+	}
+	current, target, err := provider.GetVersions(ctx)
+	if err != nil {
+		return fmt.Errorf("read the version of the tables: %w", err)
+	}
+	if current > target {
+		return fmt.Errorf("the tables have version %d, made by a newer Bugle; this one knows %d", current, target)
+	}
+	if current == target {
+		return nil
+	}
+	results, err := provider.Up(ctx)
+	for _, r := range results {
+		log.InfoContext(ctx, "tables migrated", "migration", r.Source.Path, "took", r.Duration)
+	}
+	if err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	return nil
+}
+
+// isUnique reports whether err says that a value is taken already.
+func isUnique(err error) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) && (e.Code() == sqlitelib.SQLITE_CONSTRAINT_UNIQUE || e.Code() == sqlitelib.SQLITE_CONSTRAINT_PRIMARYKEY)
+}
+
+// The parts of SQL that PostgreSQL writes differently.
+
+// inIDs is a condition that a column is one of the ids in parameter $n, which is what idList makes.
+func inIDs(column string, n int) string {
+	return fmt.Sprintf("%s IN (SELECT value FROM json_each($%d))", column, n)
+}
+
+// idList is the parameter for inIDs.
+func idList(ids []int64) any {
+	text := []byte{'['}
+	for i, id := range ids {
+		if i > 0 {
+			text = append(text, ',')
+		}
+		text = strconv.AppendInt(text, id, 10)
+	}
+	return string(append(text, ']'))
+}

@@ -1,0 +1,194 @@
+// Package store keeps everything in a database: the personnel data, the events of its changes, and
+// the deliveries owed for them, which are the queue. A change, its events and their deliveries are
+// one transaction.
+//
+// The database is SQLite. Texts of SQL are written for PostgreSQL as well, with numbered
+// parameters; what differs is in sqlite.go.
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/gofrs/flock"
+	"github.com/jonboulle/clockwork"
+
+	"github.com/buglehq/bugle"
+)
+
+// A Store is an open database. Its methods may be called concurrently.
+type Store struct {
+	writer  *writer
+	readers *sql.DB
+	lock    *flock.Flock // nil unless Options.Exclusive
+	clock   clockwork.Clock
+	baseURL string
+
+	committed func(Committed)
+}
+
+// Options are how a Store is opened.
+type Options struct {
+	Clock     clockwork.Clock // the real one unless set
+	Log       *slog.Logger    // of migrations and of trouble in the background
+	BaseURL   string          // of this server, for addresses in payloads; without a slash at the end
+	Exclusive bool            // sends deliveries: only one process at a time may open the database so
+}
+
+// ErrInUse is returned by Open when another process sends deliveries from the same database.
+var ErrInUse = errors.New("the database is in use by another server")
+
+// Open opens the database, making it and its folder if there is none, and brings its tables up to
+// date. The name is "sqlite:" and a path.
+func Open(ctx context.Context, name string, o Options) (*Store, error) {
+	path, ok := strings.CutPrefix(name, "sqlite:")
+	if !ok || path == "" {
+		return nil, fmt.Errorf("database is %q, want sqlite: and a path, such as sqlite:bugle-data/bugle.db", redactDSN(name))
+	}
+	if o.Clock == nil {
+		o.Clock = clockwork.NewRealClock()
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	s := &Store{clock: o.Clock, baseURL: strings.TrimRight(o.BaseURL, "/")}
+	s.committed = func(Committed) {}
+	if o.Exclusive {
+		s.lock = flock.New(path + ".lock")
+		if locked, err := s.lock.TryLock(); err != nil {
+			return nil, fmt.Errorf("lock database: %w", err)
+		} else if !locked {
+			return nil, fmt.Errorf("open database %s: %w", path, ErrInUse)
+		}
+	}
+	if err := s.open(ctx, path, o.Log); err != nil {
+		s.Close()
+		return nil, fmt.Errorf("open database %s: %w", path, err)
+	}
+	return s, nil
+}
+
+// redactDSN cuts a database address down to what may be shown: it may hold a password.
+func redactDSN(name string) string {
+	scheme, _, found := strings.Cut(name, ":")
+	if !found {
+		return name
+	}
+	return scheme + ":…"
+}
+
+// Close waits for the commit under way and closes the database. Changes that wait are refused.
+func (s *Store) Close() error {
+	var errs []error
+	if s.writer != nil {
+		errs = append(errs, s.writer.close())
+	}
+	if s.readers != nil {
+		errs = append(errs, s.readers.Close())
+	}
+	if s.lock != nil {
+		errs = append(errs, s.lock.Unlock())
+	}
+	return errors.Join(errs...)
+}
+
+// Committed is what a commit means for the delivery engine.
+type Committed struct {
+	Deliveries []NewDelivery // that are due, in the order of their lanes
+	Webhooks   []int64       // whose settings changed, or whose deliveries did otherwise: to be read anew
+}
+
+// Notify names who is told after a commit, before those who wait for it. It is called one commit at
+// a time and in their order, must not block nor call the store, and is to be set before the first
+// change.
+func (s *Store) Notify(committed func(Committed)) { s.committed = committed }
+
+// Update runs fn in a transaction and returns once it is committed; by then others have been told.
+// Changes that arrive together share a commit. If fn fails its changes are undone, those of others
+// are not, and its error is returned as it is. The fn must not call Update and should be quick: it
+// runs while other changes wait.
+func (s *Store) Update(ctx context.Context, fn func(tx *Tx) error) error {
+	return s.writer.do(ctx, fn, changes)
+}
+
+// View returns what reads run on: a pool of connections that do not wait for the writer.
+func (s *Store) view() conn { return conn{s.readers} }
+
+// now is the time as the database keeps it, in microseconds.
+func (s *Store) now() time.Time { return s.clock.Now().UTC().Truncate(time.Microsecond) }
+
+// conn runs SQL for reading, on a transaction or on a pool.
+type conn struct {
+	db interface {
+		QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+		QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+	}
+}
+
+// each runs a query and calls row for each row of its result.
+func (c conn) each(ctx context.Context, row func(scan func(to ...any) error) error, query string, args ...any) error {
+	rows, err := c.db.QueryContext(ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := row(rows.Scan); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// one runs a query of at most one row; without one it returns bugle.ErrNotFound.
+func (c conn) one(ctx context.Context, to []any, query string, args ...any) error {
+	err := c.db.QueryRowContext(ctx, query, args...).Scan(to...)
+	if errors.Is(err, sql.ErrNoRows) {
+		return bugle.ErrNotFound
+	}
+	return err
+}
+
+// A Page is a part of a list: items Offset+1 to Offset+len(Items) of Total.
+type Page[T any] struct {
+	Items  []T
+	Number int // from 1
+	Limit  int
+	Total  int
+}
+
+// A PageRequest says which part of a list is wanted.
+type PageRequest struct {
+	Number int // from 1
+	Limit  int
+}
+
+// MaxLimit is how many items a page may have.
+const MaxLimit = 1000
+
+func (p PageRequest) offset() int { return (p.Number - 1) * p.Limit }
+
+// microseconds is how the engine's times are stored; the zero time is 0.
+func microseconds(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
+}
+
+func fromMicroseconds(us int64) time.Time {
+	if us == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(us).UTC()
+}

@@ -1,0 +1,224 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/buglehq/bugle"
+	"github.com/buglehq/bugle/value"
+)
+
+const webhookColumns = `w.id, w.organization_id, w.name, w.description, w.url, w.method, w.secret, w.old_secret, w.old_secret_us,
+	w.status, w.timeout_seconds, w.max_attempts, w.retry_schedule, w.max_concurrency, w.rate_per_second, w.ordered, w.headers,
+	w.created_us, w.updated_us, l.consecutive_failures, l.last_success_us, l.last_failure_us`
+
+const fromWebhooks = ` FROM webhooks w JOIN lanes l ON l.webhook_id = w.id `
+
+func scanWebhook(scan func(to ...any) error) (*bugle.Webhook, error) {
+	var w bugle.Webhook
+	var oldSecret, created, updated, success, failure int64
+	var schedule, headers string
+	err := scan(&w.ID, &w.OrganizationID, &w.Name, &w.Description, &w.URL, &w.Method, &w.Secret, &w.OldSecret, &oldSecret,
+		&w.Status, &w.TimeoutSeconds, &w.MaxAttempts, &schedule, &w.MaxConcurrency, &w.RatePerSecond, &w.Ordered, &headers,
+		&created, &updated, &w.Health.ConsecutiveFailures, &success, &failure)
+	if err != nil {
+		return nil, err
+	}
+	w.OldSecretUntil, w.CreatedAt, w.UpdatedAt = fromMicroseconds(oldSecret), fromMicroseconds(created), fromMicroseconds(updated)
+	w.Health.LastSuccessAt, w.Health.LastFailureAt = fromMicroseconds(success), fromMicroseconds(failure)
+	if err := decodeList(schedule, func(v any) {
+		seconds, _ := v.(int64)
+		w.RetrySchedule = append(w.RetrySchedule, int(seconds))
+	}); err != nil {
+		return nil, fmt.Errorf("retry schedule of webhook %d: %w", w.ID, err)
+	}
+	// A list of pairs, because names such as "1" would lose their case or place as keys.
+	if err := decodeList(headers, func(v any) {
+		pair, _ := v.(*value.Array)
+		name, _ := pair.Get("0")
+		text, _ := pair.Get("1")
+		h := bugle.Header{}
+		h.Name, _ = name.(string)
+		h.Value, _ = text.(string)
+		w.Headers = append(w.Headers, h)
+	}); err != nil {
+		return nil, fmt.Errorf("headers of webhook %d: %w", w.ID, err)
+	}
+	return &w, nil
+}
+
+func decodeList(text string, item func(any)) error {
+	decoded, err := value.Decode([]byte(text))
+	if err != nil {
+		return err
+	}
+	list, _ := decoded.(*value.Array)
+	for _, v := range list.All() {
+		item(v)
+	}
+	return nil
+}
+
+func encodeList(items ...any) (string, error) {
+	text, err := value.JSON(value.List(items...))
+	return string(text), err
+}
+
+// selectWebhooks returns the webhooks that a condition selects, with their events.
+func selectWebhooks(ctx context.Context, c conn, where string, args ...any) ([]*bugle.Webhook, error) {
+	var list []*bugle.Webhook
+	byID := map[int64]*bugle.Webhook{}
+	var ids []int64
+	err := c.each(ctx, func(scan func(to ...any) error) error {
+		w, err := scanWebhook(scan)
+		if err != nil {
+			return err
+		}
+		w.Events = []string{}
+		list, byID[w.ID], ids = append(list, w), w, append(ids, w.ID)
+		return nil
+	}, "SELECT "+webhookColumns+fromWebhooks+where, args...)
+	if err != nil || len(ids) == 0 {
+		return list, err
+	}
+	err = c.each(ctx, func(scan func(to ...any) error) error {
+		var id int64
+		var event string
+		err := scan(&id, &event)
+		byID[id].Events = append(byID[id].Events, event)
+		return err
+	}, "SELECT webhook_id, event FROM webhook_events WHERE "+inIDs("webhook_id", 1)+" ORDER BY event", idList(ids))
+	return list, err
+}
+
+func findWebhook(ctx context.Context, c conn, where string, args ...any) (*bugle.Webhook, error) {
+	list, err := selectWebhooks(ctx, c, where, args...)
+	if err != nil {
+		return nil, fmt.Errorf("read webhook: %w", err)
+	}
+	if len(list) == 0 {
+		return nil, fmt.Errorf("webhook: %w", bugle.ErrNotFound)
+	}
+	return list[0], nil
+}
+
+// Webhook returns a webhook of the organization, or bugle.ErrNotFound.
+func (s *Store) Webhook(ctx context.Context, organizationID, id int64) (*bugle.Webhook, error) {
+	return findWebhook(ctx, s.view(), "WHERE w.organization_id = $1 AND w.id = $2", organizationID, id)
+}
+
+// Webhook is that of Store, within the transaction.
+func (tx *Tx) Webhook(organizationID, id int64) (*bugle.Webhook, error) {
+	return findWebhook(context.Background(), tx.view(), "WHERE w.organization_id = $1 AND w.id = $2", organizationID, id)
+}
+
+// Webhooks returns a page of the organization's webhooks, oldest first.
+func (s *Store) Webhooks(ctx context.Context, organizationID int64, p PageRequest) (Page[*bugle.Webhook], error) {
+	page := Page[*bugle.Webhook]{Number: p.Number, Limit: p.Limit}
+	c := s.view()
+	err := c.one(ctx, []any{&page.Total}, "SELECT COUNT(*) FROM webhooks WHERE organization_id = $1", organizationID)
+	if err == nil {
+		page.Items, err = selectWebhooks(ctx, c, "WHERE w.organization_id = $1 ORDER BY w.id LIMIT $2 OFFSET $3", organizationID, p.Limit, p.offset())
+	}
+	if err != nil {
+		return page, fmt.Errorf("list webhooks: %w", err)
+	}
+	return page, nil
+}
+
+// LaneWebhook returns a webhook by its id alone, for the delivery engine.
+func (s *Store) LaneWebhook(ctx context.Context, id int64) (*bugle.Webhook, error) {
+	return findWebhook(ctx, s.view(), "WHERE w.id = $1", id)
+}
+
+// AddWebhook writes a new webhook and gives it its id and times.
+func (tx *Tx) AddWebhook(w *bugle.Webhook) error {
+	w.CreatedAt, w.UpdatedAt = tx.now, tx.now
+	schedule, headers, err := encodeWebhook(w)
+	if err != nil {
+		return fmt.Errorf("add webhook: %w", err)
+	}
+	err = tx.one([]any{&w.ID}, `
+		INSERT INTO webhooks (organization_id, name, description, url, method, secret, old_secret, old_secret_us, status,
+		    timeout_seconds, max_attempts, retry_schedule, max_concurrency, rate_per_second, ordered, headers, created_us, updated_us)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+		RETURNING id`,
+		w.OrganizationID, w.Name, w.Description, w.URL, w.Method, w.Secret, w.OldSecret, microseconds(w.OldSecretUntil), w.Status,
+		w.TimeoutSeconds, w.MaxAttempts, schedule, w.MaxConcurrency, w.RatePerSecond, w.Ordered, headers, w.CreatedAt.UnixMicro(), w.UpdatedAt.UnixMicro())
+	if err != nil {
+		return fmt.Errorf("add webhook: %w", err)
+	}
+	if err := tx.exec("INSERT INTO lanes (webhook_id) VALUES ($1)", w.ID); err != nil {
+		return fmt.Errorf("add lane: %w", err)
+	}
+	return tx.subscribe(w)
+}
+
+// SaveWebhook writes a webhook that is there already.
+func (tx *Tx) SaveWebhook(w *bugle.Webhook) error {
+	w.UpdatedAt = tx.now
+	schedule, headers, err := encodeWebhook(w)
+	if err != nil {
+		return fmt.Errorf("save webhook %d: %w", w.ID, err)
+	}
+	err = tx.exec(`
+		UPDATE webhooks
+		SET    name = $1, description = $2, url = $3, method = $4, secret = $5, old_secret = $6, old_secret_us = $7, status = $8,
+		       timeout_seconds = $9, max_attempts = $10, retry_schedule = $11, max_concurrency = $12, rate_per_second = $13,
+		       ordered = $14, headers = $15, updated_us = $16
+		WHERE  id = $17 AND organization_id = $18`,
+		w.Name, w.Description, w.URL, w.Method, w.Secret, w.OldSecret, microseconds(w.OldSecretUntil), w.Status,
+		w.TimeoutSeconds, w.MaxAttempts, schedule, w.MaxConcurrency, w.RatePerSecond, w.Ordered, headers, w.UpdatedAt.UnixMicro(),
+		w.ID, w.OrganizationID)
+	if err != nil {
+		return fmt.Errorf("save webhook %d: %w", w.ID, err)
+	}
+	if err := tx.exec("DELETE FROM webhook_events WHERE webhook_id = $1", w.ID); err != nil {
+		return fmt.Errorf("save webhook %d: %w", w.ID, err)
+	}
+	tx.committed.Webhooks = append(tx.committed.Webhooks, w.ID)
+	return tx.subscribe(w)
+}
+
+func encodeWebhook(w *bugle.Webhook) (schedule, headers string, err error) {
+	seconds := make([]any, len(w.RetrySchedule))
+	for i, s := range w.RetrySchedule {
+		seconds[i] = int64(s)
+	}
+	pairs := make([]any, len(w.Headers))
+	for i, h := range w.Headers {
+		pairs[i] = value.List(h.Name, h.Value)
+	}
+	schedule, scheduleErr := encodeList(seconds...)
+	headers, headersErr := encodeList(pairs...)
+	return schedule, headers, errors.Join(scheduleErr, headersErr)
+}
+
+func (tx *Tx) subscribe(w *bugle.Webhook) error {
+	for _, event := range w.Events {
+		err := tx.exec("INSERT INTO webhook_events (organization_id, event, webhook_id) VALUES ($1, $2, $3)", w.OrganizationID, event, w.ID)
+		if err != nil {
+			return fmt.Errorf("subscribe webhook %d: %w", w.ID, err)
+		}
+	}
+	return nil
+}
+
+// DeleteWebhook removes a webhook. Its deliveries stay as its log; those that are pending are
+// cancelled by the delivery engine.
+func (tx *Tx) DeleteWebhook(organizationID, id int64) error {
+	n, err := tx.count("DELETE FROM webhooks WHERE id = $1 AND organization_id = $2", id, organizationID)
+	if err != nil {
+		return fmt.Errorf("delete webhook %d: %w", id, err)
+	}
+	if n == 0 {
+		return fmt.Errorf("webhook %d: %w", id, bugle.ErrNotFound)
+	}
+	tx.committed.Webhooks = append(tx.committed.Webhooks, id)
+	return nil
+}
+
+// Now is the time of the transaction, in UTC to the microsecond.
+func (tx *Tx) Now() time.Time { return tx.now }

@@ -1,0 +1,107 @@
+package personnel
+
+import "regexp"
+
+// The kinds that others point at: they emit no events of their own.
+
+func name() Field        { return Field{Name: "name", Type: String, Required: true} }
+func description() Field { return Field{Name: "description", Type: Text, Null: true} }
+
+// Rank is what a rank record gives.
+var Rank = Kind{
+	Name: "rank", Path: "ranks", Table: "ranks", Class: "Rank", Order: BySorted,
+	Fields: fields(name(), description(),
+		Field{Name: "abbreviation", Type: String, Null: true}, Field{Name: "paygrade", Type: String, Null: true}, order()),
+}
+
+// Award is what an award record gives.
+var Award = Kind{
+	Name: "award", Path: "awards", Table: "awards", Class: "Award", Order: BySorted,
+	Fields: fields(name(), description(), order()),
+}
+
+// Qualification is what a qualification record gives.
+var Qualification = Kind{
+	Name: "qualification", Path: "qualifications", Table: "qualifications", Class: "Qualification", Order: BySorted,
+	Fields: fields(name(), description(), order()),
+}
+
+// Position is a post that a user holds.
+var Position = Kind{
+	Name: "position", Path: "positions", Table: "positions", Class: "Position", Order: BySorted,
+	Fields: fields(name(), description(), order()),
+}
+
+// Specialty is a trade that a user is trained in.
+var Specialty = Kind{
+	Name: "specialty", Path: "specialties", Table: "specialties", Class: "Specialty", Order: BySorted,
+	Fields: fields(name(), Field{Name: "abbreviation", Type: String, Null: true}, description(), order()),
+}
+
+// Unit is a part of the organization.
+var Unit = Kind{
+	Name: "unit", Path: "units", Table: "units", Class: "Unit", Order: BySorted, Hides: "hidden",
+	Fields: fields(name(), description(), order(), Field{Name: "hidden", Type: Boolean, Default: false},
+		Field{Name: "icon", Type: String, Null: true}, Field{Name: "empty", Type: Text, Null: true, ReadOnly: true}),
+}
+
+// hexColor is #rgb or #rrggbb.
+var hexColor = regexp.MustCompile(`^#([0-9a-fA-F]{3}|[0-9a-fA-F]{6})$`)
+
+// usualColor is shown where none is set.
+func usualColor(*Resource, *View) any { return "#2563eb" }
+
+// Status is what a user or a submission stands at.
+var Status = Kind{
+	Name: "status", Path: "statuses", Table: "statuses", Class: "Status", Order: BySorted,
+	Fields: fields(name(),
+		Field{Name: "color", Type: String, Null: true, Required: true, Fallback: usualColor, Pattern: hexColor, Wanted: "must be a color such as #2563eb"},
+		Field{Name: "icon", Type: String, Null: true, ReadOnly: true}, order()),
+}
+
+var slotFields = fields(name(),
+	Field{Name: "position_id", Type: Reference, Null: true, Refers: "position"},
+	Field{Name: "specialty_id", Type: Reference, Null: true, Refers: "specialty"},
+	description(), Field{Name: "empty", Type: Text, Null: true}, order(), Field{Name: "hidden", Type: Boolean, Default: false})
+
+// Slot is a place that units have to fill, with the position and specialty that it takes.
+var Slot = Kind{
+	Name: "slot", Path: "slots", Table: "slots", Class: "Slot", Order: BySorted, Hides: "hidden",
+	Fields:    slotFields,
+	Relations: belongsTo(slotFields),
+}
+
+var unitSlotFields = fields(
+	Field{Name: "unit_id", Type: Reference, Null: true, Refers: "unit", Cascade: true},
+	Field{Name: "slot_id", Type: Reference, Null: true, Refers: "slot", Cascade: true})
+
+// UnitSlot is a slot of one unit; it has no collection of its own.
+var UnitSlot = Kind{
+	Name: "unitslot", Table: "unit_slots", Class: "Unit Slot",
+	Fields: unitSlotFields, Relations: belongsTo(unitSlotFields),
+}
+
+var documentFields = fields(
+	Field{Name: "author_id", Type: Reference, Null: true, Refers: "user"},
+	name(), description(), Field{Name: "content", Type: Text, Required: true})
+
+// Document is a text with tags that records fill in.
+var Document = Kind{
+	Name: "document", Path: "documents", Table: "documents", Class: "Document",
+	Fields: documentFields, Relations: belongsTo(documentFields),
+}
+
+var formFields = fields(name(),
+	Field{Name: "slug", Type: String, Required: true, Unique: true},
+	Field{Name: "success_message", Type: Text, Null: true},
+	Field{Name: "submission_status_id", Type: Reference, Null: true, Refers: "status"},
+	Field{Name: "is_public", Type: Boolean, Required: true, Default: false},
+	description(), Field{Name: "instructions", Type: Text, Null: true})
+
+// Form is what submissions answer; its fields are custom fields.
+var Form = Kind{
+	Name: "form", Path: "forms", Table: "forms", Class: "Form",
+	Fields: formFields,
+	Relations: append(belongsTo(formFields), Relation{Name: "fields", Kind: "field",
+		Pivot: &Pivot{Table: "form_fields", Local: "form_id", Foreign: "field_id", PivotSorted: true, Writable: []string{"order"}}}),
+}

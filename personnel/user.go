@@ -1,0 +1,140 @@
+package personnel
+
+import (
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+var userFields = fields(
+	Field{Name: "name", Type: String, Required: true},
+	Field{Name: "email", Type: Email, Required: true, Unique: true},
+	Field{Name: "email_verified_at", Type: DateTime, Null: true},
+	Field{Name: "phone_number", Type: String, Null: true, ReadOnly: true},
+	Field{Name: "position_id", Type: Reference, Null: true, Refers: "position"},
+	Field{Name: "rank_id", Type: Reference, Null: true, Refers: "rank"},
+	Field{Name: "specialty_id", Type: Reference, Null: true, Refers: "specialty"},
+	Field{Name: "status_id", Type: Reference, Null: true, Refers: "status"},
+	Field{Name: "unit_id", Type: Reference, Null: true, Refers: "unit"},
+	Field{Name: "unit_slot_id", Type: Reference, Null: true, Refers: "unitslot", ReadOnly: true},
+	Field{Name: "approved", Type: Boolean, Default: true},
+	Field{Name: "password", Type: String, Null: true, ReadOnly: true, Hidden: true},
+	Field{Name: "remember_token", Type: String, Null: true, ReadOnly: true, Hidden: true},
+	Field{Name: "notes", Type: Text, Null: true},
+	Field{Name: "notes_updated_at", Type: DateTime, Null: true},
+	Field{Name: "profile_photo", Type: Photo, Null: true},
+	Field{Name: "cover_photo", Type: Photo, Null: true},
+	Field{Name: "last_seen_at", Type: DateTime, Null: true},
+	Field{Name: "facebook_user_id", Type: String, Null: true},
+	Field{Name: "github_user_id", Type: String, Null: true},
+	Field{Name: "google_user_id", Type: String, Null: true},
+	Field{Name: "discord_user_id", Type: String, Null: true},
+	Field{Name: "discord_private_channel_id", Type: String, Null: true, ReadOnly: true, Hidden: true},
+)
+
+// User is a member of the organization.
+var User = Kind{
+	Name: "user", Path: "users", Table: "users", Class: "User",
+	Fields: userFields,
+	Custom: true,
+	Emits:  true,
+	Relations: append(belongsTo(userFields), Relation{Name: "fields", Kind: "field",
+		Pivot: &Pivot{Table: "user_fields", Local: "user_id", Foreign: "field_id", PivotSorted: true, Writable: []string{"order"}}}),
+	Always: []string{"rank", "position", "specialty", "unit", "status"},
+	Latest: []Latest{
+		{Name: "last_assignment_change_date", Kind: "assignmentrecord", Via: "user_id", Where: "type", Is: "primary"},
+		{Name: "last_rank_change_date", Kind: "rankrecord", Via: "user_id"},
+	},
+	Appended: []Appended{
+		{"display_name", func(r *Resource, v *View) any { return displayName(r, v.DisplayName) }},
+		{"last_assignment_change_date", latest("last_assignment_change_date")},
+		{"last_rank_change_date", latest("last_rank_change_date")},
+		{"online", func(r *Resource, v *View) any { return seenLately(r.Text("last_seen_at"), v.Now) }},
+		{"profile_photo_url", profilePhotoURL},
+		{"cover_photo_url", func(r *Resource, v *View) any { return v.fileURL(r.Text("cover_photo")) }},
+	},
+	BeforeUpdate: noteTime,
+}
+
+// noteTime keeps when the notes last changed.
+func noteTime(c Changes, old, r *Resource) error {
+	if old.Get("notes") != r.Get("notes") {
+		r.Set("notes_updated_at", c.Now())
+	}
+	return nil
+}
+
+func latest(name string) func(*Resource, *View) any {
+	return func(r *Resource, _ *View) any {
+		if at, _ := r.Latest[name].(string); at != "" {
+			return isoTime(at)
+		}
+		return nil
+	}
+}
+
+// onlineFor is how long after being seen a user counts as online.
+const onlineFor = 2 * time.Minute
+
+func seenLately(seen string, now time.Time) bool {
+	at, err := time.Parse(StoredTime, seen)
+	return err == nil && now.Sub(at) < onlineFor
+}
+
+// DefaultDisplayName is the format of display_name unless the organization has another.
+const DefaultDisplayName = "{name}"
+
+var (
+	displayTag = regexp.MustCompile(`\{[a-z.]*\}`)
+	// a separator that has nothing on one side, such as " - " at the end or twice in a row
+	surplus    = regexp.MustCompile(`(\s*[-–—|/,.:;·]+\s*){2,}`)
+	separators = " \t-–—|/,.:;·"
+)
+
+// displayName fills the format's tokens; a missing value is empty, and separators left over at the
+// ends, or in a row, go.
+func displayName(r *Resource, format string) string {
+	if format == DefaultDisplayName || format == "" {
+		return r.Text("name")
+	}
+	missing := false
+	name := displayTag.ReplaceAllStringFunc(format, func(tag string) string {
+		relation, field, nested := strings.Cut(strings.Trim(tag, "{}"), ".")
+		text := ""
+		switch {
+		case !nested && relation == "name":
+			text = r.Text("name")
+		case nested && r.Related[relation] != nil:
+			text = r.Related[relation].Text(field)
+		}
+		missing = missing || text == ""
+		return text
+	})
+	if !missing {
+		return name
+	}
+	name = surplus.ReplaceAllStringFunc(name, func(run string) string {
+		first, size := utf8.DecodeRuneInString(strings.TrimLeft(run, " \t"))
+		if size == 0 {
+			return " "
+		}
+		return run[:strings.IndexRune(run, first)] + string(first) + " "
+	})
+	return strings.Join(strings.Fields(strings.Trim(name, separators)), " ")
+}
+
+// profilePhotoURL is the photo's URL, or that of a picture with the initials, which the browser
+// fetches where it is shown.
+func profilePhotoURL(r *Resource, v *View) any {
+	if u := v.fileURL(r.Text("profile_photo")); u != nil {
+		return u
+	}
+	var initials []string
+	for _, word := range strings.Fields(r.Text("name")) {
+		first, _ := utf8.DecodeRuneInString(word)
+		initials = append(initials, string(first))
+	}
+	return "https://ui-avatars.com/api/?name=" + url.QueryEscape(strings.Join(initials, " ")) + "&color=2563eb&background=eff6ff"
+}

@@ -1,0 +1,415 @@
+package bugle
+
+import (
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"golang.org/x/net/http/httpguts"
+
+	"github.com/buglehq/bugle/value"
+)
+
+// A WebhookStatus says whether a webhook gets deliveries, and whether they are sent.
+type WebhookStatus string
+
+const (
+	Active   WebhookStatus = "active"
+	Paused   WebhookStatus = "paused"   // deliveries are made, kept, and wait
+	Disabled WebhookStatus = "disabled" // none are made; those that were made before wait
+)
+
+// WebhookStatuses are all of them.
+var WebhookStatuses = []WebhookStatus{Active, Paused, Disabled}
+
+// A Webhook is where to call, with which secret, for which events.
+type Webhook struct {
+	ID             int64
+	OrganizationID int64
+	Name           string
+	Description    string
+	URL            string
+	Method         string   // "get" or "post"
+	Events         []string // names of the catalogue; may be empty
+	Secret         string
+	OldSecret      string    // signs beside Secret until OldSecretUntil
+	OldSecretUntil time.Time // zero: there is no old secret
+	Status         WebhookStatus
+	TimeoutSeconds int     // 1 to 30, from dialling to the last byte of the answer
+	MaxAttempts    int     // 1 to 100
+	RetrySchedule  []int   // seconds to wait after each failed attempt; the last one repeats
+	MaxConcurrency int     // 1 to 100
+	RatePerSecond  float64 // 0: no limit
+	Ordered        bool    // strictly one after the other, in event order
+	Headers        []Header
+	CreatedAt      time.Time
+	UpdatedAt      time.Time
+	Health         Health
+}
+
+// A Header is one that the admin wants in every request of a webhook.
+type Header struct{ Name, Value string }
+
+// A HealthState sums up how a webhook's receiver has been doing.
+type HealthState string
+
+const (
+	Healthy HealthState = "healthy" // the last attempt delivered, or there was none
+	Failing HealthState = "failing" // at least one attempt failed since the last success
+	Tripped HealthState = "tripped" // TripAfter in a row failed: one attempt at a time until one delivers
+)
+
+// TripAfter is how many attempts in a row must fail before a lane shrinks to one slot.
+const TripAfter = 10
+
+// Health is a webhook's recent history in numbers.
+type Health struct {
+	ConsecutiveFailures int
+	LastSuccessAt       time.Time // zero: never
+	LastFailureAt       time.Time // zero: never
+}
+
+// State returns the word for h.
+func (h Health) State() HealthState {
+	switch {
+	case h.ConsecutiveFailures >= TripAfter:
+		return Tripped
+	case h.ConsecutiveFailures > 0:
+		return Failing
+	}
+	return Healthy
+}
+
+// After returns h once one more attempt ended.
+func (h Health) After(ok bool, ended time.Time) Health {
+	if ok {
+		h.ConsecutiveFailures, h.LastSuccessAt = 0, ended
+	} else {
+		h.ConsecutiveFailures++
+		h.LastFailureAt = ended
+	}
+	return h
+}
+
+// DefaultRetrySchedule covers an outage of a day and a half, with nine attempts.
+var DefaultRetrySchedule = []int{5, 30, 120, 600, 3600, 14400, 36000, 86400}
+
+// NewWebhook returns a webhook with the defaults and a new secret.
+func NewWebhook() Webhook {
+	return Webhook{
+		Method:         "post",
+		Events:         []string{},
+		Secret:         RandomText(32),
+		Status:         Active,
+		TimeoutSeconds: 10,
+		MaxAttempts:    len(DefaultRetrySchedule) + 1,
+		RetrySchedule:  slices.Clone(DefaultRetrySchedule),
+		MaxConcurrency: 10,
+	}
+}
+
+// Timeout is TimeoutSeconds as a duration.
+func (w *Webhook) Timeout() time.Duration { return time.Duration(w.TimeoutSeconds) * time.Second }
+
+// RetryDelay returns how long to wait after failed attempt n, the first being 1: what the schedule
+// says, give or take a tenth as jitter goes from -1 to 1.
+func (w *Webhook) RetryDelay(n int, jitter float64) time.Duration {
+	if len(w.RetrySchedule) == 0 {
+		return 0
+	}
+	delay := time.Duration(w.RetrySchedule[min(n, len(w.RetrySchedule))-1]) * time.Second
+	return delay + time.Duration(jitter*float64(delay)/10)
+}
+
+// Slots is how many requests may be under way at once.
+func (w *Webhook) Slots() int {
+	if w.Ordered || w.Health.State() == Tripped {
+		return 1
+	}
+	return w.MaxConcurrency
+}
+
+// Mask returns a text that stands for a secret where it must not be shown: its last four characters
+// if those are a small part of it.
+func Mask(secret string) string {
+	const stars = "********"
+	if len(secret) < 16 || !utf8.ValidString(secret[len(secret)-4:]) {
+		return stars
+	}
+	return stars + secret[len(secret)-4:]
+}
+
+// sensitive are words in a header's name that say its value is a credential.
+var sensitive = []string{"auth", "token", "secret", "key", "cookie", "password", "signature", "credential"}
+
+// MaskHeader returns the header with its value masked if the name says that it is a credential.
+func MaskHeader(h Header) Header {
+	name := strings.ToLower(h.Name)
+	if slices.ContainsFunc(sensitive, func(word string) bool { return strings.Contains(name, word) }) {
+		h.Value = Mask(h.Value)
+	}
+	return h
+}
+
+// reserved are the headers that make the request what it is: a webhook cannot set them itself.
+var reserved = []string{"Host", "Content-Length", "Content-Type", "Transfer-Encoding", "Connection", "Expect",
+	"Upgrade", "Trailer", "Te", "Keep-Alive", "Proxy-Connection", "Signature", "Webhook-Id", "Webhook-Timestamp", "Webhook-Signature"}
+
+// maxSecret, maxURL and the like are in bytes.
+const (
+	maxName        = 255
+	maxDescription = 65535
+	maxURL         = 2048
+	maxSecret      = 255
+	maxHeaders     = 32
+	maxHeaderValue = 4096
+)
+
+// Set takes over the fields that are present, and reports everything that is wrong with them as an
+// InvalidError; w is then half changed and of no use. Unknown fields are left alone, as the API does
+// everywhere. Name and url are required when creating. A secret or header value that equals its
+// mask is one that a client read and sends back: it stays as it is.
+func (w *Webhook) Set(fields *value.Array, creating bool, events []string) error {
+	f := fieldReader{fields: fields, creating: creating}
+	f.text("name", &w.Name, true, maxName)
+	f.text("description", &w.Description, false, maxDescription)
+	if f.text("url", &w.URL, true, maxURL) {
+		if reason := checkURL(w.URL); reason != "" {
+			f.problems.Add("url", "%s", reason)
+		}
+	}
+	if method := w.Method; f.text("method", &method, true, maxName) {
+		w.Method = strings.ToLower(method)
+		if w.Method != "get" && w.Method != "post" {
+			f.problems.Add("method", "The method field must be get or post, not %q.", method)
+		}
+	}
+	f.events(&w.Events, events)
+	if secret := w.Secret; f.text("secret", &secret, true, maxSecret) && secret != Mask(w.Secret) {
+		w.Secret = secret
+	}
+	if status := string(w.Status); f.text("status", &status, true, maxName) {
+		w.Status = WebhookStatus(status)
+		if !slices.Contains(WebhookStatuses, w.Status) {
+			f.problems.Add("status", "The status field must be active, paused or disabled, not %q.", status)
+		}
+	}
+	f.integer("timeout_seconds", &w.TimeoutSeconds, 1, 30)
+	f.integer("max_attempts", &w.MaxAttempts, 1, 100)
+	f.schedule(&w.RetrySchedule)
+	f.integer("max_concurrency", &w.MaxConcurrency, 1, 100)
+	f.rate(&w.RatePerSecond)
+	f.boolean("ordered", &w.Ordered)
+	f.headers(&w.Headers)
+	return f.problems.Err()
+}
+
+// checkURL returns what is wrong with a webhook's URL, or the empty string.
+func checkURL(text string) string {
+	u, err := url.Parse(text)
+	switch {
+	case err != nil:
+		return "The url field must be a valid URL."
+	case u.Scheme != "http" && u.Scheme != "https":
+		return "The url field must start with http:// or https://."
+	case u.Hostname() == "":
+		return "The url field must name a host, such as https://example.com/hook."
+	case u.User != nil:
+		return "The url field must not contain a user name or password; use the headers field for credentials."
+	case strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r == 0x7f }):
+		return "The url field must not contain spaces or control characters."
+	case u.Fragment != "":
+		return "The url field must not contain a fragment: what follows # is never sent."
+	}
+	return ""
+}
+
+// A fieldReader takes fields of a request over into variables and collects what is wrong.
+type fieldReader struct {
+	fields   *value.Array
+	creating bool
+	problems InvalidError
+}
+
+// text reads a string of at most limit bytes and reports whether it did. A required one may not be
+// empty, nor null; an optional one becomes empty by null.
+func (f *fieldReader) text(name string, to *string, required bool, limit int) bool {
+	v, present := f.fields.Get(name)
+	switch v := v.(type) {
+	case nil:
+		if !present && (!f.creating || !required || *to != "") {
+			return false
+		}
+		if required {
+			f.problems.Add(name, "The %s field is required.", name)
+			return false
+		}
+		*to = ""
+		return true
+	case string:
+		switch {
+		case required && strings.TrimSpace(v) == "":
+			f.problems.Add(name, "The %s field is required.", name)
+			return false
+		case len(v) > limit:
+			f.problems.Add(name, "The %s field must not be longer than %d bytes; it has %d.", name, limit, len(v))
+			return false
+		}
+		*to = v
+		return true
+	}
+	f.problems.Add(name, "The %s field must be a string, not %s.", name, value.Describe(v))
+	return false
+}
+
+func (f *fieldReader) integer(name string, to *int, low, high int64) {
+	v, present := f.fields.Get(name)
+	if !present {
+		return
+	}
+	n, ok := v.(int64)
+	if !ok || n < low || n > high {
+		f.problems.Add(name, "The %s field must be a whole number from %d to %d, not %s.", name, low, high, value.Describe(v))
+		return
+	}
+	*to = int(n)
+}
+
+func (f *fieldReader) boolean(name string, to *bool) {
+	if v, present := f.fields.Get(name); present {
+		b, ok := v.(bool)
+		if !ok {
+			f.problems.Add(name, "The %s field must be true or false, not %s.", name, value.Describe(v))
+			return
+		}
+		*to = b
+	}
+}
+
+func (f *fieldReader) rate(to *float64) {
+	v, present := f.fields.Get("rate_per_second")
+	if !present {
+		return
+	}
+	var rate float64
+	switch v := v.(type) {
+	case nil:
+		*to = 0
+		return
+	case int64:
+		rate = float64(v)
+	case float64:
+		rate = v
+	}
+	if rate < 0.01 || rate > 10000 {
+		f.problems.Add("rate_per_second", "The rate_per_second field must be null or a number from 0.01 to 10000, not %s.", value.Describe(v))
+		return
+	}
+	*to = rate
+}
+
+func (f *fieldReader) list(name string) ([]any, bool) {
+	v, present := f.fields.Get(name)
+	if !present {
+		return nil, false
+	}
+	list, ok := v.(*value.Array)
+	if !ok || !list.IsList() {
+		f.problems.Add(name, "The %s field must be a list, not %s.", name, value.Describe(v))
+		return nil, false
+	}
+	items := make([]any, 0, list.Len())
+	for _, item := range list.All() {
+		items = append(items, item)
+	}
+	return items, true
+}
+
+func (f *fieldReader) events(to *[]string, known []string) {
+	items, ok := f.list("events")
+	if !ok {
+		return
+	}
+	events := make([]string, 0, len(items))
+	for i, item := range items {
+		name, _ := item.(string)
+		switch {
+		case slices.Contains(events, name):
+			continue
+		case !slices.Contains(known, name):
+			reason := "The events field holds an unknown event: " + value.Describe(item) + "."
+			if like := Closest(name, known); like != "" {
+				reason += " Did you mean " + like + "?"
+			}
+			f.problems.Add("events."+value.Describe(int64(i)), "%s", reason)
+			continue
+		}
+		events = append(events, name)
+	}
+	*to = events
+}
+
+func (f *fieldReader) schedule(to *[]int) {
+	items, ok := f.list("retry_schedule")
+	if !ok {
+		return
+	}
+	const maxSteps, maxSeconds = 100, 7 * 86400
+	if len(items) == 0 || len(items) > maxSteps {
+		f.problems.Add("retry_schedule", "The retry_schedule field must hold 1 to %d delays in seconds; it holds %d.", maxSteps, len(items))
+		return
+	}
+	schedule := make([]int, len(items))
+	for i, item := range items {
+		seconds, ok := item.(int64)
+		if !ok || seconds < 1 || seconds > maxSeconds {
+			f.problems.Add("retry_schedule."+value.Describe(int64(i)), "Each delay must be a whole number of seconds from 1 to %d, not %s.", maxSeconds, value.Describe(item))
+			continue
+		}
+		schedule[i] = int(seconds)
+	}
+	*to = schedule
+}
+
+func (f *fieldReader) headers(to *[]Header) {
+	v, present := f.fields.Get("headers")
+	if !present {
+		return
+	}
+	fields, ok := v.(*value.Array)
+	if v != nil && (!ok || fields.Len() > 0 && fields.IsList()) {
+		f.problems.Add("headers", "The headers field must be an object of names and values, not %s.", value.Describe(v))
+		return
+	}
+	if fields.Len() > maxHeaders {
+		f.problems.Add("headers", "The headers field must not hold more than %d headers; it holds %d.", maxHeaders, fields.Len())
+		return
+	}
+	headers := make([]Header, 0, fields.Len())
+	for key, item := range fields.All() {
+		h := Header{Name: key.String()}
+		text, isText := item.(string)
+		isReserved := slices.ContainsFunc(reserved, func(r string) bool { return strings.EqualFold(r, h.Name) })
+		switch {
+		case !httpguts.ValidHeaderFieldName(h.Name):
+			f.problems.Add("headers."+h.Name, "%q is not a valid header name.", h.Name)
+			continue
+		case isReserved:
+			f.problems.Add("headers."+h.Name, "The header %s is set by the server and cannot be replaced.", h.Name)
+			continue
+		case !isText || len(text) > maxHeaderValue || !httpguts.ValidHeaderFieldValue(text):
+			f.problems.Add("headers."+h.Name, "The value of the header %s must be a single line of text of at most %d bytes.", h.Name, maxHeaderValue)
+			continue
+		}
+		h.Value = text
+		for _, old := range *to {
+			if strings.EqualFold(old.Name, h.Name) && old.Value != text && MaskHeader(old).Value == text {
+				h.Value = old.Value
+			}
+		}
+		headers = append(headers, h)
+	}
+	*to = headers
+}
