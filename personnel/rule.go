@@ -264,3 +264,7 @@ func isEmail(text string) bool {
 	_, host, _ := strings.Cut(text, "@")
 	return host != "" && !strings.ContainsAny(text, " \t\r\n<>")
 }
+
+// ParseTime reads a time in any of the ways in which PERSCOM's clients write it; without a zone it
+// is UTC.
+func ParseTime(text string) (time.Time, bool) { return asTime(text) }

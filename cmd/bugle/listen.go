@@ -29,7 +29,7 @@ import (
 
 // listenCommand is `bugle listen`: a receiver for development.
 type listenCommand struct {
-	Listen   string        `help:"Address to listen on; port 0 takes a free one." default:"127.0.0.1:9000" placeholder:"HOST:PORT" env:"BUGLE_RECEIVER_LISTEN"`
+	Listen   string        `help:"Address to listen on; port 0 takes a free one." default:"127.0.0.1:9000" env:"BUGLE_RECEIVER_LISTEN"`
 	Secret   []string      `help:"Secret of the webhook, to verify requests with. Repeat it while a secret is being replaced." sep:"none" env:"BUGLE_SECRET"`
 	Status   int           `help:"HTTP status to answer with, from 200 to 599." default:"200" env:"BUGLE_RECEIVER_STATUS"`
 	Fail     int           `help:"Answer 500 to the first N requests." placeholder:"N" env:"BUGLE_RECEIVER_FAIL"`
@@ -76,7 +76,7 @@ func (c *listenCommand) Validate() error {
 		wrong("--count is %d, want a number of requests, or 0 for no end", c.Count)
 	}
 	if f := c.Forward; f != nil && (f.Scheme != "http" && f.Scheme != "https" || f.Hostname() == "") {
-		wrong("--forward is %q, want a URL such as http://127.0.0.1:3000/webhook", f)
+		wrong("--forward is %q, want a URL such as http://127.0.0.1:3000/webhook", f.Redacted())
 	}
 	return errors.Join(problems...)
 }
@@ -90,10 +90,10 @@ func (c *listenCommand) Run(ctx context.Context, out *output) error {
 	defer release()
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.Listen)
 	if err != nil {
-		return err // names the address
+		return fmt.Errorf("--listen is %q, want a free address such as 127.0.0.1:9000: %w", c.Listen, err)
 	}
 	stop := make(chan struct{})
-	printed := &requestPrinter{to: out.Stdout, json: c.JSON, showBody: c.ShowBody, failed: make(chan error, 1)}
+	printed := &requestPrinter{to: out.Stdout, json: c.JSON, showBody: c.ShowBody, broken: make(chan struct{})}
 	rc := &receiver{
 		secrets:  slices.DeleteFunc(slices.Clone(c.Secret), func(s string) bool { return s == "" }),
 		status:   c.Status,
@@ -108,14 +108,17 @@ func (c *listenCommand) Run(ctx context.Context, out *output) error {
 		defer rc.forward.transport.CloseIdleConnections()
 	}
 	handler, enough := limit(rc, int64(c.Count))
+	var unused unusedConns
 	server := &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       30 * time.Second,
 		WriteTimeout:      c.Hang + forwardTimeout + 30*time.Second, // counts from the request's header
 		IdleTimeout:       2 * time.Minute,
+		ConnState:         unused.track,
 		ErrorLog:          log.New(out.Stderr, "", 0),
 	}
+	server.RegisterOnShutdown(unused.close)
 	fmt.Fprintf(out.Stderr, "listening on http://%s\n", listener.Addr())
 	serving := make(chan error, 1)
 	go func() { serving <- server.Serve(listener) }()
@@ -123,7 +126,7 @@ func (c *listenCommand) Run(ctx context.Context, out *output) error {
 	select {
 	case err = <-serving:
 		return fmt.Errorf("serve %s: %w", listener.Addr(), err)
-	case err = <-printed.failed: // nobody reads any more
+	case <-printed.broken: // nobody reads any more
 	case <-enough:
 	case <-ctx.Done():
 	}
@@ -134,7 +137,41 @@ func (c *listenCommand) Run(ctx context.Context, out *output) error {
 	if server.Shutdown(grace) != nil {
 		server.Close()
 	}
-	return err
+	return printed.err()
+}
+
+// unusedConns are the connections that have sent nothing yet. Clients open some in advance, and
+// http.Server.Shutdown would wait 5 seconds for a request on each.
+type unusedConns struct {
+	mu     sync.Mutex
+	conns  map[net.Conn]bool
+	closed bool
+}
+
+func (u *unusedConns) track(conn net.Conn, state http.ConnState) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	switch {
+	case state != http.StateNew:
+		delete(u.conns, conn)
+	case u.closed:
+		conn.Close()
+	default:
+		if u.conns == nil {
+			u.conns = map[net.Conn]bool{}
+		}
+		u.conns[conn] = true
+	}
+}
+
+// close closes them, and all that come later.
+func (u *unusedConns) close() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.closed = true
+	for conn := range u.conns {
+		conn.Close()
+	}
 }
 
 // limit returns a handler that lets only the first count requests through to h, and a channel that
@@ -159,13 +196,15 @@ func limit(h http.Handler, count int64) (http.Handler, <-chan struct{}) {
 	}), enough
 }
 
-// A requestPrinter prints requests, each in one piece although they come at the same time.
+// A requestPrinter prints requests, each in one piece although they come at the same time, until it
+// cannot any more.
 type requestPrinter struct {
 	json, showBody bool
-	failed         chan error // gets the first error of writing; has room for it
+	broken         chan struct{} // closed after an error
 
-	mu sync.Mutex
-	to io.Writer
+	mu     sync.Mutex
+	to     io.Writer
+	failed error
 }
 
 func (p *requestPrinter) print(got received) {
@@ -176,12 +215,19 @@ func (p *requestPrinter) print(got received) {
 	block := text(p.showBody)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if _, err := p.to.Write(block); err != nil {
-		select {
-		case p.failed <- fmt.Errorf("print request %d: %w", got.Number, err):
-		default:
-		}
+	if p.failed != nil {
+		return
 	}
+	if _, err := p.to.Write(block); err != nil {
+		p.failed = fmt.Errorf("print request %d: %w", got.Number, err)
+		close(p.broken)
+	}
+}
+
+func (p *requestPrinter) err() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.failed
 }
 
 // text returns the request as a block for people. Every text of the request is made printable, so that

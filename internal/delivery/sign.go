@@ -149,7 +149,7 @@ func checkSignature(secrets []string, h http.Header, content []byte) (Check, err
 			return CheckOK, nil
 		}
 	}
-	return CheckWrong, errors.New("Signature is wrong: another secret, or the body was altered")
+	return CheckWrong, errors.New("the Signature header is wrong: another secret, or the body was altered")
 }
 
 func (v Verifier) checkStandard(secrets []string, h http.Header, content []byte) (Check, error) {

@@ -128,7 +128,7 @@ func TestVerifier_Verify(t *testing.T) {
 		}
 	}
 	standard := []string{"webhook-id", "webhook-timestamp", "webhook-signature"}
-	const wrongSignature, wrongStandard = "Signature is wrong", "webhook-signature is wrong"
+	const wrongSignature, wrongStandard = "the Signature header is wrong", "webhook-signature is wrong"
 	for _, test := range []struct {
 		name      string
 		change    func(http.Header)

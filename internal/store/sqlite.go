@@ -30,16 +30,16 @@ func (s *Store) open(ctx context.Context, path string, log *slog.Logger) error {
 	if err := migrate(ctx, writing, log); err != nil {
 		return errors.Join(err, writing.Close())
 	}
-	if s.writer, err = newWriter(ctx, s, writing); err != nil {
-		return errors.Join(err, writing.Close())
-	}
 	if s.readers, err = sql.Open("sqlite", dsn(path, []string{"query_only(1)"})); err != nil {
-		return err
+		return errors.Join(err, writing.Close())
 	}
 	s.readers.SetMaxOpenConns(4 + runtime.NumCPU())
 	s.readers.SetMaxIdleConns(4 + runtime.NumCPU())
 	if err := s.readers.PingContext(ctx); err != nil {
-		return err
+		return errors.Join(err, writing.Close())
+	}
+	if s.writer, err = newWriter(ctx, s, writing); err != nil { // last: once there is one, Close waits for it
+		return errors.Join(err, writing.Close())
 	}
 	return s.writer.start(ctx)
 }

@@ -1,0 +1,84 @@
+// Command bugle keeps an organization's personnel data and calls webhooks when it changes.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// commands is the command line.
+type commands struct {
+	Serve  serveCommand  `cmd:"" help:"Run the server: API and deliveries."`
+	Demo   demoCommand   `cmd:"" help:"Serve a throw-away database with a demo unit, a receiver, and changes that keep coming."`
+	Key    keyCommand    `cmd:"" help:"Make, list and revoke API keys."`
+	Listen listenCommand `cmd:"" help:"Run a receiver for development: print each request and verify it."`
+	Verify verifyCommand `cmd:"" help:"Check a signature: body on standard input, headers as flags."`
+	Bench  benchCommand  `cmd:"" help:"Measure deliveries against the limit of a bare client, side by side."`
+
+	Version kong.VersionFlag `help:"Print the version and exit." short:"V"`
+}
+
+func main() {
+	out := &output{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	os.Exit(run(ctx, os.Args[1:], out))
+}
+
+// run carries out one command line and returns the exit status: 0, 1 if the command failed, or 2 if
+// the command line is wrong.
+func run(ctx context.Context, args []string, out *output) int {
+	status := -1
+	parser, err := kong.New(&commands{},
+		kong.Name("bugle"),
+		kong.Description("Keeps an organization's personnel data and calls webhooks when it changes."),
+		kong.UsageOnError(),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Writers(out.Stdout, out.Stderr),
+		kong.Exit(func(code int) { status = code }),
+		kong.Vars{"version": version()},
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Bind(out),
+	)
+	if err != nil {
+		fmt.Fprintln(out.Stderr, "bugle:", err)
+		return 1
+	}
+	command, err := parser.Parse(args)
+	switch {
+	case status >= 0: // help or version was printed
+		return status
+	case err != nil:
+		fmt.Fprintf(out.Stderr, "bugle: %v\nTry bugle --help.\n", err)
+		return 2
+	}
+	if err := command.Run(); err != nil {
+		fmt.Fprintf(out.Stderr, "bugle: %v\n", err)
+		return 1
+	}
+	return 0
+}
+
+// release is set when a release is built.
+var release string
+
+// version is the release, or what the build knows.
+func version() string {
+	if release != "" {
+		return release
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
+		return info.Main.Version
+	}
+	return "dev"
+}
+
+// userAgent names the server to receivers.
+func userAgent() string { return "Bugle/" + version() }
+

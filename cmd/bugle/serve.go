@@ -1,0 +1,145 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/buglehq/bugle/internal/api"
+	"github.com/buglehq/bugle/internal/delivery"
+	"github.com/buglehq/bugle/internal/store"
+)
+
+// serveCommand is `bugle serve`.
+type serveCommand struct {
+	database
+	logging
+	Listen         string   `help:"Address to listen on." default:"127.0.0.1:8080" env:"BUGLE_LISTEN"`
+	PublicURL      string   `help:"Address under which others reach this server, for links in answers and payloads; http:// and --listen unless set." name:"public-url" placeholder:"URL" env:"BUGLE_PUBLIC_URL"`
+	AllowTarget    []string `help:"Network (10.0.0.0/8), address or host that webhooks may call although it is private. Repeatable." placeholder:"TARGET" env:"BUGLE_ALLOW_TARGET"`
+	DenyTarget     []string `help:"Network, address or host that webhooks may not call. Repeatable; wins over --allow-target." placeholder:"TARGET" env:"BUGLE_DENY_TARGET"`
+	RateLimit      int      `help:"Requests a minute with one API key; 0 for no limit." default:"1000" env:"BUGLE_RATE_LIMIT"`
+	GuestRateLimit int      `help:"Requests a minute from one address without an API key; 0 for no limit." default:"100" env:"BUGLE_GUEST_RATE_LIMIT"`
+}
+
+// Help follows the one line that describes the command.
+func (*serveCommand) Help() string {
+	return `The first start makes the database and an organization. Make a key with "bugle key create" then.
+
+  bugle serve
+  bugle serve --listen 0.0.0.0:8080 --public-url https://bugle.example.com
+  bugle serve --allow-target 127.0.0.0/8      call receivers on this machine, such as "bugle listen"`
+}
+
+// Validate reports what is wrong with the options.
+func (c *serveCommand) Validate() error {
+	var errs []error
+	if _, err := delivery.NewGuard(c.AllowTarget, c.DenyTarget); err != nil {
+		errs = append(errs, err)
+	}
+	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
+		errs = append(errs, fmt.Errorf("--listen is %q, want an address and port, such as 127.0.0.1:8080", c.Listen))
+	}
+	if c.RateLimit < 0 || c.GuestRateLimit < 0 {
+		errs = append(errs, errors.New("--rate-limit and --guest-rate-limit must not be negative; 0 is no limit"))
+	}
+	return errors.Join(append(errs, checkPublicURL(c.PublicURL))...)
+}
+
+// Run runs the server until ctx is done.
+func (c *serveCommand) Run(ctx context.Context, out *output) error {
+	log := c.logger(out.Stderr)
+	listener, err := net.Listen("tcp", c.Listen)
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w", c.Listen, err)
+	}
+	defer listener.Close()
+	guard, err := delivery.NewGuard(c.AllowTarget, c.DenyTarget)
+	if err != nil {
+		return err
+	}
+	return serve(ctx, serverConfig{
+		database: c.Database, listener: listener, publicURL: c.PublicURL, guard: guard,
+		keyLimit: c.RateLimit, guestLimit: c.GuestRateLimit, log: log,
+		started: func(s *store.Store) error {
+			log.Info("listening", "url", "http://"+listener.Addr().String(), "version", version(), "database", c.Database)
+			if keys, err := s.Keys(ctx, 1); err != nil {
+				return err
+			} else if len(keys) == 0 {
+				log.Info("there is no API key yet: make one with bugle key create --name admin --scope '*'")
+			}
+			return nil
+		},
+	})
+}
+
+// serverConfig is what a server is made of, for serve and demo.
+type serverConfig struct {
+	database   string
+	listener   net.Listener
+	publicURL  string // empty: the listener's
+	guard      *delivery.Guard
+	keyLimit   int
+	guestLimit int
+	log        *slog.Logger
+	onAttempt  func(delivery.AttemptReport)
+	started    func(*store.Store) error // once the server answers; not to block
+}
+
+// serve runs the server until ctx is done: the API writes changes, their events and what is owed
+// for them, and the engine sends it.
+func serve(ctx context.Context, c serverConfig) error {
+	base := c.publicURL
+	if base == "" {
+		base = "http://" + c.listener.Addr().String()
+	}
+	db, err := store.Open(ctx, c.database, store.Options{Log: c.log, BaseURL: base, Exclusive: true})
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	client := delivery.NewClient(c.guard, delivery.ClientOptions{})
+	defer client.Close()
+	engine := delivery.NewEngine(db, client, delivery.Options{UserAgent: userAgent(), Log: c.log, OnAttempt: c.onAttempt})
+	if _, err := db.EnsureOrganization(ctx, "My Organization"); err != nil {
+		return err
+	}
+	server := &http.Server{
+		Handler:           api.New(db, api.Options{Log: c.log, PublicURL: c.publicURL, UserAgent: userAgent(), KeyLimit: c.keyLimit, GuestLimit: c.guestLimit}),
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       time.Minute,
+		WriteTimeout:      time.Minute,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(c.log.Handler(), slog.LevelDebug),
+	}
+	sending, stopSending := context.WithCancel(context.WithoutCancel(ctx))
+	var work sync.WaitGroup
+	work.Go(func() { engine.Run(sending) })
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(c.listener) }()
+	if err = c.started(db); err == nil {
+		select {
+		case <-ctx.Done():
+			c.log.Info("stopping: requests and attempts under way are finished")
+		case err = <-failed:
+		}
+	}
+	// Requests first, because they make deliveries; then the engine; the database closes after both.
+	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	if closeErr := server.Shutdown(closing); closeErr != nil {
+		server.Close()
+	}
+	stopSending()
+	work.Wait()
+	if errors.Is(err, http.ErrServerClosed) {
+		err = nil
+	}
+	return err
+}

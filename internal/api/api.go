@@ -1,0 +1,189 @@
+// Package api answers the REST API: PERSCOM's conventions for the personnel catalogue, and the same
+// conventions for webhooks and deliveries. One set of handlers serves every collection.
+package api
+
+import (
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+
+	"github.com/google/uuid"
+	"github.com/jonboulle/clockwork"
+
+	"github.com/buglehq/bugle"
+	"github.com/buglehq/bugle/internal/store"
+	"github.com/buglehq/bugle/personnel"
+)
+
+// Options are how the API behaves.
+type Options struct {
+	Clock      clockwork.Clock // the real one unless set
+	Log        *slog.Logger    // none unless set
+	PublicURL  string          // of this server, without a slash at the end; empty: as the request says
+	UserAgent  string          // of deliveries, to show them as they are sent
+	KeyLimit   int             // requests a minute with one key; 0: no limit
+	GuestLimit int             // requests a minute from one address without a key; 0: no limit
+}
+
+const maxBody = 1 << 20
+
+// A server holds what handlers share.
+type server struct {
+	store  *store.Store
+	o      Options
+	limits *limits
+	mux    *http.ServeMux // by the path below the version
+}
+
+// New returns the handler of the API.
+func New(s *store.Store, o Options) http.Handler {
+	if o.Clock == nil {
+		o.Clock = clockwork.NewRealClock()
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	srv := &server{store: s, o: o, limits: newLimits(o.Clock), mux: http.NewServeMux()}
+	for _, k := range personnel.Kinds() {
+		if k.Path != "" {
+			serve(srv, srv.resources(k))
+			srv.pivots(k)
+		}
+	}
+	serve(srv, srv.webhooks())
+	srv.webhookActions()
+	srv.deliveries()
+
+	root := http.NewServeMux()
+	root.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
+	root.HandleFunc("GET /readyz", srv.ready)
+	root.HandleFunc("/", srv.version)
+	return srv.frame(root)
+}
+
+// ready answers 200 while the database can be read.
+func (s *server) ready(w http.ResponseWriter, r *http.Request) {
+	if _, err := s.store.Organizations(r.Context(), 1); err != nil {
+		s.o.Log.ErrorContext(r.Context(), "not ready", "error", err)
+		http.Error(w, `{"status":"the database cannot be read"}`, http.StatusServiceUnavailable)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Write([]byte(`{"status":"ok"}`))
+}
+
+// frame is around every answer: ids, and what browsers of other origins may do.
+func (s *server) frame(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h["X-Perscom-Request-Id"] = []string{uuid.NewString()}
+		h["X-Perscom-Trace-Id"] = []string{uuid.NewString()}
+		h.Set("X-Content-Type-Options", "nosniff")
+		if origin := r.Header.Get("Origin"); origin != "" {
+			h.Set("Access-Control-Allow-Origin", origin)
+			h.Set("Access-Control-Allow-Credentials", "true")
+			h.Set("Access-Control-Expose-Headers", "*")
+			h.Add("Vary", "Origin")
+			if r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" {
+				h.Set("Access-Control-Allow-Methods", r.Header.Get("Access-Control-Request-Method"))
+				h.Set("Access-Control-Allow-Headers", r.Header.Get("Access-Control-Request-Headers"))
+				w.WriteHeader(http.StatusNoContent)
+				return
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// version takes the version off the path and answers with what is below it.
+func (s *server) version(w http.ResponseWriter, r *http.Request) {
+	q := &request{Request: r, w: w, server: s, actor: store.Actor{
+		RequestID: w.Header()["X-Perscom-Request-Id"][0], TraceID: w.Header()["X-Perscom-Trace-Id"][0],
+	}}
+	version, rest, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+	switch {
+	case version == "v1" || version == "v2":
+		q.v1 = version == "v1"
+	case len(version) > 1 && version[0] == 'v' && strings.Trim(version[1:], "0123456789") == "":
+		q.fail(&statusError{http.StatusBadRequest, "HttpException", "The API version " + version + " is not valid. Valid versions are v1 and v2."})
+		return
+	default:
+		q.fail(bugle.ErrNotFound)
+		return
+	}
+	// Only the path differs: a copy of the headers would cost more than the rest.
+	below, u := *r, *r.URL
+	u.Path, u.RawPath = "/"+rest, ""
+	below.URL = &u
+	if handler, _ := s.mux.Handler(&below); !isMethods(handler) { // no route, or a path that net/http would clean up
+		q.fail(bugle.ErrNotFound)
+		return
+	}
+	s.mux.ServeHTTP(q, &below) // finds methods again, and the values in the path
+}
+
+func isMethods(h http.Handler) bool {
+	_, ok := h.(methods)
+	return ok
+}
+
+// A route is what one method of a path does.
+type route struct {
+	scope  string // that the key needs; empty: any key
+	handle func(q *request) error
+}
+
+// methods are the routes of a path.
+type methods map[string]route
+
+// ServeHTTP answers one request: key, limit, scope, and then the route.
+func (m methods) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	q := w.(*request)
+	q.Request = r
+	if err := q.serve(m); err != nil {
+		q.fail(err)
+	}
+}
+
+func (q *request) serve(m methods) error {
+	if err := q.authenticate(); err != nil {
+		return err
+	}
+	method := q.Method
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	route, ok := m[method]
+	if !ok {
+		q.w.Header().Set("Allow", m.allow())
+		return &statusError{http.StatusMethodNotAllowed, "MethodNotAllowedHttpException",
+			"The " + q.Method + " method is not supported for this route. Supported methods: " + m.allow() + "."}
+	}
+	if route.scope != "" && !q.key.Allows(route.scope) {
+		return bugle.ErrForbidden
+	}
+	q.Body = http.MaxBytesReader(q.w, q.Body, maxBody)
+	return route.handle(q)
+}
+
+func (m methods) allow() string {
+	var allowed []string
+	for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"} {
+		if _, ok := m[method]; ok || method == "HEAD" && m["GET"].handle != nil {
+			allowed = append(allowed, method)
+		}
+	}
+	return strings.Join(allowed, ", ")
+}
+
+func (s *server) handle(path string, m methods) { s.mux.Handle("/"+path, m) }
+
+// address is who asks, for limits without a key.
+func address(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
+}

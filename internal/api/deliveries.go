@@ -1,0 +1,226 @@
+package api
+
+import (
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/buglehq/bugle"
+	"github.com/buglehq/bugle/internal/delivery"
+	"github.com/buglehq/bugle/internal/store"
+	"github.com/buglehq/bugle/personnel"
+	"github.com/buglehq/bugle/value"
+)
+
+// deliveries adds the routes of the log.
+func (s *server) deliveries() {
+	s.handle("deliveries", methods{"GET": {"view:delivery", s.listDeliveries}})
+	s.handle("deliveries/{id}", methods{"GET": {"view:delivery", s.showDelivery}})
+	s.handle("deliveries/{id}/redeliver", methods{"POST": {"update:delivery", s.deliveryAction(http.StatusAccepted, (*store.Tx).Redeliver)}})
+	s.handle("deliveries/{id}/cancel", methods{"POST": {"update:delivery", s.deliveryAction(http.StatusOK, (*store.Tx).Cancel)}})
+}
+
+// deliveryData renders a delivery as lists have it.
+func deliveryData(d *bugle.Delivery) *value.Array {
+	var status, took, failure any
+	if d.Status != 0 {
+		status = int64(d.Status)
+	}
+	if d.AttemptsCount > 0 {
+		took = d.Took.Milliseconds()
+	}
+	if d.Error != nil {
+		failure = value.Map("kind", string(d.Error.Kind), "message", d.Error.Message)
+	}
+	return value.Map(
+		"id", d.ID, "webhook_id", d.WebhookID, "event", d.Event, "event_id", d.EventID, "automation_log_id", nil,
+		"request_id", d.RequestID, "trace_id", d.TraceID, "state", string(d.State), "attempts_count", int64(d.AttemptsCount),
+		"next_attempt_at", timeOrNull(d.NextAttemptAt), "status_code", status, "duration_ms", took, "error", failure,
+		"created_at", bugle.FormatTime(d.CreatedAt), "finished_at", timeOrNull(d.FinishedAt), "sequence", d.Sequence)
+}
+
+func (s *server) listDeliveries(q *request) error {
+	filter, err := deliveryFilter(q)
+	if err != nil {
+		return err
+	}
+	page, err := s.store.Deliveries(q.Context(), q.actor.OrganizationID, filter, q.page())
+	if err != nil {
+		return err
+	}
+	items := value.NewArray(len(page.Items))
+	for _, d := range page.Items {
+		items.Append(deliveryData(d))
+	}
+	q.w.Header().Set("Cache-Control", "no-store")
+	return q.list(items, page.Number, page.Limit, page.Total)
+}
+
+// deliveryFilter reads the filters in the query.
+func deliveryFilter(q *request) (f store.DeliveryFilter, err error) {
+	query := q.URL.Query()
+	invalid := &bugle.InvalidError{}
+	number := func(name string) int64 {
+		text := query.Get(name)
+		if text == "" {
+			return 0
+		}
+		n, err := strconv.ParseInt(text, 10, 64)
+		if err != nil || n <= 0 {
+			invalid.Add(name, "The %s filter must be a positive whole number, not %q.", name, text)
+		}
+		return n
+	}
+	at := func(name string) (at time.Time) {
+		text := query.Get(name)
+		if text == "" {
+			return at
+		}
+		at, ok := personnel.ParseTime(text)
+		if !ok {
+			invalid.Add(name, "The %s filter must be a time such as 2026-01-31T18:00:00Z, not %q.", name, text)
+		}
+		return at
+	}
+	f.WebhookID, f.StatusCode = number("webhook_id"), int(number("status_code"))
+	f.Since, f.Until = at("since"), at("until")
+	f.Event, f.RequestID = query.Get("event"), query.Get("request_id")
+	f.State = bugle.DeliveryState(query.Get("state"))
+	if f.State != "" && !slices.Contains(bugle.DeliveryStates, f.State) {
+		invalid.Add("state", "The state filter must be pending, delivered, failed or cancelled, not %q.", string(f.State))
+	}
+	return f, invalid.Err()
+}
+
+// showDelivery answers with a delivery, what is sent for it, and its attempts.
+func (s *server) showDelivery(q *request) error {
+	id, err := q.id()
+	if err != nil {
+		return err
+	}
+	d, err := s.store.Delivery(q.Context(), q.actor.OrganizationID, id)
+	if err != nil {
+		return err
+	}
+	envelope, err := s.store.Envelope(q.Context(), d.EventID)
+	if err != nil {
+		return err
+	}
+	payload, err := value.Decode(envelope)
+	if err != nil {
+		return err
+	}
+	attempts, err := s.store.Attempts(q.Context(), d.ID)
+	if err != nil {
+		return err
+	}
+	sent, err := s.requestData(q, d, envelope, attempts)
+	if err != nil {
+		return err
+	}
+	log := value.NewArray(len(attempts))
+	for _, a := range attempts {
+		log.Append(attemptData(a))
+	}
+	data := deliveryData(d)
+	data.Set("payload", payload)
+	data.Set("request", sent)
+	data.Set("attempts", log)
+	q.w.Header().Set("Cache-Control", "no-store")
+	return q.data(http.StatusOK, data)
+}
+
+// masked are the headers that nobody should be able to copy out of the log.
+var masked = []string{"Signature", "webhook-signature"}
+
+// requestData renders the request of the last attempt, or of the next if there was none, as the
+// webhook is now; null if the webhook was deleted before it was ever called.
+func (s *server) requestData(q *request, d *bugle.Delivery, envelope []byte, attempts []*bugle.Attempt) (any, error) {
+	var last *bugle.Attempt
+	at := s.o.Clock.Now()
+	if len(attempts) > 0 {
+		last = attempts[len(attempts)-1]
+		at = last.StartedAt
+	}
+	w, err := s.store.Webhook(q.Context(), q.actor.OrganizationID, d.WebhookID)
+	if isNotFound(err) {
+		if last == nil {
+			return nil, nil
+		}
+		return value.Map("method", last.Method, "url", last.URL, "headers", nil), nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if last != nil {
+		w.URL = last.URL
+		w.Method = strings.ToLower(last.Method)
+	}
+	r, err := delivery.NewRequest(w, d.ID, envelope, at, s.o.UserAgent)
+	if err != nil {
+		return nil, err
+	}
+	headers := value.NewArray(len(r.Header))
+	for _, name := range sortedNames(r.Header) {
+		h := bugle.MaskHeader(bugle.Header{Name: name, Value: r.Header[name][0]})
+		if slices.Contains(masked, name) {
+			h.Value = bugle.Mask("")
+		}
+		headers.Set(h.Name, h.Value)
+	}
+	return value.Map("method", r.Method, "url", r.URL, "headers", headers), nil
+}
+
+func sortedNames(h http.Header) []string {
+	names := make([]string, 0, len(h))
+	for name, values := range h {
+		if len(values) > 0 {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+func attemptData(a *bugle.Attempt) *value.Array {
+	var status, failure, remote, headers any
+	if a.Status != 0 {
+		status = int64(a.Status)
+		named := value.NewArray(len(a.ResponseHeaders))
+		for _, name := range sortedNames(a.ResponseHeaders) {
+			named.Set(name, strings.Join(a.ResponseHeaders[name], ", "))
+		}
+		headers = named
+	}
+	if a.Error != nil {
+		failure = value.Map("kind", string(a.Error.Kind), "message", a.Error.Message)
+	}
+	if a.RemoteAddress != "" {
+		remote = a.RemoteAddress
+	}
+	return value.Map(
+		"number", int64(a.Number), "started_at", bugle.FormatTime(a.StartedAt), "duration_ms", a.Took.Milliseconds(),
+		"status_code", status, "reason", a.Reason, "error", failure, "response_headers", headers,
+		"response_body", strings.ToValidUTF8(string(a.ResponseBody), "\uFFFD"), "response_truncated", a.ResponseTruncated, "remote_address", remote)
+}
+
+// deliveryAction runs a method of the transaction on the delivery in the path, and answers with it.
+func (s *server) deliveryAction(status int, do func(tx *store.Tx, organizationID, id int64) (*bugle.Delivery, error)) func(q *request) error {
+	return func(q *request) error {
+		id, err := q.id()
+		if err != nil {
+			return err
+		}
+		var d *bugle.Delivery
+		err = s.store.Update(q.Context(), func(tx *store.Tx) (err error) {
+			d, err = do(tx, q.actor.OrganizationID, id)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		return q.data(status, deliveryData(d))
+	}
+}

@@ -1,0 +1,174 @@
+package api
+
+import (
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/buglehq/bugle"
+	"github.com/buglehq/bugle/internal/store"
+	"github.com/buglehq/bugle/personnel"
+	"github.com/buglehq/bugle/value"
+)
+
+// A request is one to be answered, with what is known of who asks. It is the ResponseWriter that the
+// mux hands to methods, which is how it gets there.
+type request struct {
+	*http.Request
+	w      http.ResponseWriter
+	server *server
+	key    *bugle.APIKey
+	actor  store.Actor
+	v1     bool
+}
+
+func (q *request) Header() http.Header         { return q.w.Header() }
+func (q *request) Write(b []byte) (int, error) { return q.w.Write(b) }
+func (q *request) WriteHeader(status int)      { q.w.WriteHeader(status) }
+
+// authenticate finds the key and counts the request.
+func (q *request) authenticate() error {
+	text, isBearer := bearer(q.Request.Header.Get("Authorization"))
+	if !isBearer {
+		text = q.URL.Query().Get("apikey")
+	}
+	key, err := q.lookUp(text)
+	if err != nil && !errors.Is(err, bugle.ErrUnauthorized) {
+		return err
+	}
+	who, limit := "address "+address(q.Request), q.server.o.GuestLimit
+	if key != nil {
+		who, limit = "key "+strconv.FormatInt(key.ID, 10), q.server.o.KeyLimit
+	}
+	if limitErr := q.server.limits.count(q.w.Header(), who, limit); limitErr != nil {
+		return limitErr
+	}
+	if err != nil {
+		return err
+	}
+	q.key = key
+	q.actor.OrganizationID, q.actor.UserID = key.OrganizationID, key.UserID
+	return nil
+}
+
+func (q *request) lookUp(text string) (*bugle.APIKey, error) {
+	if text == "" {
+		return nil, bugle.ErrUnauthorized
+	}
+	key, err := q.server.store.Key(q.Context(), text)
+	if errors.Is(err, bugle.ErrNotFound) || err == nil && !key.Valid(q.server.o.Clock.Now()) {
+		return nil, bugle.ErrUnauthorized
+	}
+	if err != nil {
+		return nil, err
+	}
+	// With a single organization the header says nothing, as in PERSCOM's single-tenant mode.
+	if asked := q.Request.Header.Get("X-Perscom-Id"); asked != "" && asked != strconv.FormatInt(key.OrganizationID, 10) {
+		organizations, err := q.server.store.Organizations(q.Context(), 2)
+		if err != nil {
+			return nil, err
+		}
+		if len(organizations) > 1 {
+			return nil, bugle.ErrUnauthorized
+		}
+	}
+	return key, nil
+}
+
+func bearer(header string) (string, bool) {
+	scheme, text, _ := strings.Cut(header, " ")
+	text = strings.TrimSpace(text)
+	return text, strings.EqualFold(scheme, "Bearer") && text != ""
+}
+
+// id returns the id in the path. What is no id names nothing.
+func (q *request) id() (int64, error) {
+	id, err := strconv.ParseInt(q.PathValue("id"), 10, 64)
+	if err != nil || id <= 0 {
+		return 0, bugle.ErrNotFound
+	}
+	return id, nil
+}
+
+const defaultLimit = 15
+
+// page returns the part of a list that the query asks for. Numbers that make no sense are the
+// default, as in PERSCOM.
+func (q *request) page() store.PageRequest {
+	p := store.PageRequest{Number: 1, Limit: defaultLimit}
+	query := q.URL.Query()
+	if n, err := strconv.Atoi(query.Get("page")); err == nil && n > 0 {
+		p.Number = min(n, 1<<31/store.MaxLimit)
+	}
+	if n, err := strconv.Atoi(query.Get("limit")); err == nil && n > 0 {
+		p.Limit = min(n, store.MaxLimit)
+	}
+	return p
+}
+
+// body reads the JSON object of the request; no body, and an empty list, are an empty one. JSON that
+// is announced as a form, as curl does unless told otherwise, is read all the same.
+func (q *request) body() (*value.Array, error) {
+	media, _, _ := mime.ParseMediaType(q.Request.Header.Get("Content-Type"))
+	text, err := io.ReadAll(q.Body)
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return nil, &statusError{http.StatusRequestEntityTooLarge, "PostTooLargeException",
+			"The request body is longer than " + strconv.Itoa(maxBody) + " bytes."}
+	case err != nil:
+		return nil, &statusError{http.StatusBadRequest, "HttpException", "The request body broke off."}
+	case strings.TrimSpace(string(text)) == "":
+		return value.NewArray(0), nil
+	}
+	decoded, err := value.Decode(text)
+	if err != nil && (media == "application/x-www-form-urlencoded" || strings.HasPrefix(media, "multipart/")) {
+		return nil, &statusError{http.StatusUnsupportedMediaType, "UnsupportedMediaTypeHttpException",
+			"The request body is of the type " + media + "; send JSON."}
+	}
+	if err != nil {
+		return nil, &statusError{http.StatusBadRequest, "HttpException", "The request body is not valid JSON: " + err.Error() + "."}
+	}
+	object, ok := decoded.(*value.Array)
+	if !ok || object.Len() > 0 && object.IsList() {
+		return nil, &statusError{http.StatusBadRequest, "HttpException", "The request body must be a JSON object, not " + value.Describe(decoded) + "."}
+	}
+	return object, nil
+}
+
+// view is how resources are rendered in the answer.
+func (q *request) view() (*personnel.View, error) {
+	v, err := q.server.store.View(q.Context(), q.actor.OrganizationID)
+	if err != nil {
+		return nil, err
+	}
+	v.V1 = q.v1
+	if v.BaseURL == "" {
+		v.BaseURL = q.baseURL()
+	}
+	return v, nil
+}
+
+// baseURL is the address under which this server is asked.
+func (q *request) baseURL() string {
+	if q.server.o.PublicURL != "" {
+		return q.server.o.PublicURL
+	}
+	scheme := "http"
+	if q.TLS != nil {
+		scheme = "https"
+	}
+	return scheme + "://" + q.Host
+}
+
+// collectionURL is the address of the path that is asked, without its query.
+func (q *request) collectionURL() string {
+	version := "/v2"
+	if q.v1 {
+		version = "/v1"
+	}
+	return q.baseURL() + version + q.URL.Path
+}

@@ -1,0 +1,158 @@
+package api
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/buglehq/bugle"
+	"github.com/buglehq/bugle/internal/store"
+	"github.com/buglehq/bugle/personnel"
+	"github.com/buglehq/bugle/value"
+)
+
+// resources is the collection of a kind of the catalogue.
+func (s *server) resources(k *personnel.Kind) collection[*personnel.Resource] {
+	return collection[*personnel.Resource]{
+		path:  k.Path,
+		scope: k.Name,
+		list: func(q *request, p store.PageRequest) (store.Page[*personnel.Resource], error) {
+			return s.store.List(q.Context(), q.actor.OrganizationID, k, p)
+		},
+		show: func(q *request, id int64) (*personnel.Resource, error) {
+			return s.store.Get(q.Context(), q.actor.OrganizationID, k, id)
+		},
+		create: func(q *request, tx *store.Tx, fields *value.Array) (*personnel.Resource, error) {
+			return tx.Create(q.actor, k, fields)
+		},
+		update: func(q *request, tx *store.Tx, id int64, fields *value.Array) (*personnel.Resource, error) {
+			return tx.Update(q.actor, k, id, fields)
+		},
+		delete: func(q *request, tx *store.Tx, id int64) (*personnel.Resource, error) {
+			return tx.Delete(q.actor, k, id)
+		},
+		answer: func(q *request, list []*personnel.Resource, _ bool) (*value.Array, error) {
+			view, err := q.view()
+			if err != nil {
+				return nil, err
+			}
+			items := value.NewArray(len(list))
+			for _, r := range list {
+				items.Append(r.Data(view))
+			}
+			q.cacheHeaders(k, list)
+			return items, nil
+		},
+	}
+}
+
+// maxSurrogates bounds the header: caches refuse long ones.
+const maxSurrogates = 200
+
+// cacheHeaders tells caches what PERSCOM tells them.
+func (q *request) cacheHeaders(k *personnel.Kind, list []*personnel.Resource) {
+	h := q.w.Header()
+	h.Set("Cache-Control", "max-age=0, no-store, public")
+	h.Set("Surrogate-Control", "max-age=2592000")
+	h.Add("Vary", "Authorization, X-Perscom-Id")
+	if q.Method != http.MethodGet && q.Method != http.MethodHead {
+		return
+	}
+	tenant := strconv.FormatInt(q.actor.OrganizationID, 10)
+	keys := []string{"tenant:" + tenant}
+	seen := map[string]bool{}
+	add := func(key string) {
+		if key = tenant + ":" + key; !seen[key] && len(keys) < maxSurrogates {
+			seen[key] = true
+			keys = append(keys, key)
+		}
+	}
+	var walk func(r *personnel.Resource)
+	walk = func(r *personnel.Resource) {
+		add(r.Kind.Name)
+		add(r.Kind.Name + ":" + strconv.FormatInt(r.ID(), 10))
+		for _, name := range r.Shown {
+			if related := r.Related[name]; related != nil {
+				walk(related)
+			}
+		}
+	}
+	add(k.Name)
+	for _, r := range list {
+		walk(r)
+	}
+	h.Set("Surrogate-Key", strings.Join(keys, " "))
+}
+
+// pivots adds the routes that put resources into a kind's many-to-many relations, and take them out.
+func (s *server) pivots(k *personnel.Kind) {
+	for _, rel := range k.Relations {
+		if rel.Pivot == nil {
+			continue
+		}
+		path, scope := k.Path+"/{id}/"+strings.ReplaceAll(rel.Name, "_", "-"), "update:"+k.Name
+		s.handle(path+"/attach", methods{"POST": {scope, func(q *request) error {
+			return q.pivot("attached", func(tx *store.Tx, id int64, ids []int64) ([]int64, error) {
+				return tx.Link(q.actor, k, id, &rel, ids)
+			})
+		}}})
+		s.handle(path+"/detach", methods{"DELETE": {scope, func(q *request) error {
+			return q.pivot("detached", func(tx *store.Tx, id int64, ids []int64) ([]int64, error) {
+				return tx.Unlink(q.actor, k, id, &rel, ids)
+			})
+		}}})
+	}
+}
+
+// pivot runs an operation with the ids in resources, a list or the keys of a map, and answers which
+// it changed.
+func (q *request) pivot(answer string, do func(tx *store.Tx, id int64, ids []int64) ([]int64, error)) error {
+	id, err := q.id()
+	if err != nil {
+		return err
+	}
+	list, err := q.resources()
+	if err != nil {
+		return err
+	}
+	ids := make([]int64, 0, list.Len())
+	for key, item := range list.All() {
+		var named any = key.String()
+		if list.IsList() {
+			named = item
+		}
+		one, ok := idOf(named)
+		if !ok {
+			return bugle.Invalid("resources."+key.String(), "Each of the resources must be an id, not %s.", value.Describe(named))
+		}
+		ids = append(ids, one)
+	}
+	changed := value.NewArray(len(ids))
+	err = q.server.store.Update(q.Context(), func(tx *store.Tx) error {
+		done, err := do(tx, id, ids)
+		for _, one := range done {
+			changed.Append(one)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return q.write(http.StatusOK, value.Map(answer, changed))
+}
+
+func isNotFound(err error) bool { return errors.Is(err, bugle.ErrNotFound) }
+
+// asInvalid returns what is wrong with one of the resources, with its key before the fields.
+func asInvalid(err error, key value.Key) *bugle.InvalidError {
+	var invalid *bugle.InvalidError
+	if !errors.As(err, &invalid) {
+		return nil
+	}
+	prefix := "resources." + key.String()
+	if len(invalid.Problems) > 0 && strings.HasPrefix(invalid.Problems[0].Field, "resources.") {
+		return invalid
+	}
+	return invalid.Under(prefix)
+}

@@ -1,0 +1,258 @@
+package api
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/buglehq/bugle"
+	"github.com/buglehq/bugle/internal/store"
+	"github.com/buglehq/bugle/personnel"
+	"github.com/buglehq/bugle/value"
+)
+
+// subscribable are the events that a webhook may name.
+var subscribable = append(personnel.EventNames(), bugle.TestEvent)
+
+// webhooks is the collection of webhooks.
+func (s *server) webhooks() collection[*bugle.Webhook] {
+	return collection[*bugle.Webhook]{
+		path:  "webhooks",
+		scope: "webhook",
+		list: func(q *request, p store.PageRequest) (store.Page[*bugle.Webhook], error) {
+			return s.store.Webhooks(q.Context(), q.actor.OrganizationID, p)
+		},
+		show: func(q *request, id int64) (*bugle.Webhook, error) {
+			return s.store.Webhook(q.Context(), q.actor.OrganizationID, id)
+		},
+		create: func(q *request, tx *store.Tx, fields *value.Array) (*bugle.Webhook, error) {
+			w := bugle.NewWebhook()
+			w.OrganizationID = q.actor.OrganizationID
+			if err := w.Set(fields, true, subscribable); err != nil {
+				return nil, err
+			}
+			return &w, tx.AddWebhook(&w)
+		},
+		update: func(q *request, tx *store.Tx, id int64, fields *value.Array) (*bugle.Webhook, error) {
+			w, err := tx.Webhook(q.actor.OrganizationID, id)
+			if err != nil {
+				return nil, err
+			}
+			if err := w.Set(fields, false, subscribable); err != nil {
+				return nil, err
+			}
+			return w, tx.SaveWebhook(w)
+		},
+		delete: func(q *request, tx *store.Tx, id int64) (*bugle.Webhook, error) {
+			w, err := tx.Webhook(q.actor.OrganizationID, id)
+			if err != nil {
+				return nil, err
+			}
+			return w, tx.DeleteWebhook(q.actor.OrganizationID, id)
+		},
+		answer: func(q *request, list []*bugle.Webhook, new bool) (*value.Array, error) {
+			items := value.NewArray(len(list))
+			for _, w := range list {
+				items.Append(webhookData(w, new))
+			}
+			q.w.Header().Set("Cache-Control", "no-store")
+			return items, nil
+		},
+	}
+}
+
+// webhookData renders a webhook, its secret in full or masked.
+func webhookData(w *bugle.Webhook, inFull bool) *value.Array {
+	events := value.NewArray(len(w.Events))
+	for _, name := range w.Events {
+		events.Append(name)
+	}
+	schedule := value.NewArray(len(w.RetrySchedule))
+	for _, seconds := range w.RetrySchedule {
+		schedule.Append(int64(seconds))
+	}
+	var headers, description, rate any
+	if len(w.Headers) > 0 {
+		named := value.NewArray(len(w.Headers))
+		for _, h := range w.Headers {
+			if !inFull {
+				h = bugle.MaskHeader(h)
+			}
+			named.Set(h.Name, h.Value)
+		}
+		headers = named
+	}
+	if w.Description != "" {
+		description = w.Description
+	}
+	if w.RatePerSecond > 0 {
+		rate = w.RatePerSecond
+	}
+	secret := w.Secret
+	if !inFull {
+		secret = bugle.Mask(secret)
+	}
+	return value.Map(
+		"id", w.ID, "name", w.Name, "description", description, "url", w.URL, "method", w.Method, "events", events,
+		"secret", secret, "status", string(w.Status), "timeout_seconds", int64(w.TimeoutSeconds), "max_attempts", int64(w.MaxAttempts),
+		"retry_schedule", schedule, "max_concurrency", int64(w.MaxConcurrency), "rate_per_second", rate, "ordered", w.Ordered,
+		"headers", headers, "created_at", bugle.FormatTime(w.CreatedAt), "updated_at", bugle.FormatTime(w.UpdatedAt),
+		"health", value.Map(
+			"state", string(w.Health.State()), "consecutive_failures", int64(w.Health.ConsecutiveFailures),
+			"last_success_at", timeOrNull(w.Health.LastSuccessAt), "last_failure_at", timeOrNull(w.Health.LastFailureAt),
+			"disable_at", nil),
+	)
+}
+
+func timeOrNull(t time.Time) any {
+	if t.IsZero() {
+		return nil
+	}
+	return bugle.FormatTime(t)
+}
+
+// webhookActions adds what can be done with a webhook beside the usual verbs.
+func (s *server) webhookActions() {
+	action := func(name, method, scope string, handle func(q *request, id int64) error) {
+		s.handle("webhooks/{id}/"+name, methods{method: {scope, func(q *request) error {
+			id, err := q.id()
+			if err != nil {
+				return err
+			}
+			return handle(q, id)
+		}}})
+	}
+	action("test", "POST", "update:webhook", s.testWebhook)
+	action("secret", "GET", "update:webhook", s.showSecret)
+	action("rotate-secret", "POST", "update:webhook", s.rotateSecret)
+	for name, change := range map[string]struct {
+		from []bugle.WebhookStatus
+		to   bugle.WebhookStatus
+	}{
+		"pause":   {[]bugle.WebhookStatus{bugle.Active, bugle.Paused}, bugle.Paused},
+		"resume":  {[]bugle.WebhookStatus{bugle.Paused, bugle.Active}, bugle.Active},
+		"disable": {bugle.WebhookStatuses, bugle.Disabled},
+		"enable":  {bugle.WebhookStatuses, bugle.Active},
+	} {
+		action(name, "POST", "update:webhook", func(q *request, id int64) error {
+			return s.changeWebhook(q, id, false, func(w *bugle.Webhook, _ time.Time) error {
+				if !slices.Contains(change.from, w.Status) {
+					return fmt.Errorf("%s webhook %d, which is %s: %w", name, id, w.Status, bugle.ErrConflict)
+				}
+				w.Status = change.to
+				return nil
+			})
+		})
+	}
+}
+
+// changeWebhook lets change edit a webhook, and answers with it.
+func (s *server) changeWebhook(q *request, id int64, inFull bool, change func(w *bugle.Webhook, now time.Time) error) error {
+	var w *bugle.Webhook
+	err := s.store.Update(q.Context(), func(tx *store.Tx) (err error) {
+		if w, err = tx.Webhook(q.actor.OrganizationID, id); err != nil {
+			return err
+		}
+		if err := change(w, tx.Now()); err != nil {
+			return err
+		}
+		return tx.SaveWebhook(w)
+	})
+	if err != nil {
+		return err
+	}
+	q.w.Header().Set("Cache-Control", "no-store")
+	return q.data(http.StatusOK, webhookData(w, inFull))
+}
+
+// maxPayload is how many bytes the payload of a test may have as JSON.
+const maxPayload = 256 << 10
+
+// testWebhook sends a webhook.test with the payload, {"status":"ok"} unless given, and answers 202
+// with its delivery.
+func (s *server) testWebhook(q *request, id int64) error {
+	fields, err := q.body()
+	if err != nil {
+		return err
+	}
+	payload, given := fields.Get("payload")
+	if !given {
+		payload = value.Map("status", "ok")
+	}
+	if text, err := value.JSON(payload); err != nil {
+		return bugle.Invalid("payload", "The payload field cannot be sent: %s.", err.Error())
+	} else if len(text) > maxPayload {
+		return bugle.Invalid("payload", "The payload field must not be longer than %d bytes as JSON; it has %d.", maxPayload, len(text))
+	}
+	var d *bugle.Delivery
+	err = s.store.Update(q.Context(), func(tx *store.Tx) error {
+		w, err := tx.Webhook(q.actor.OrganizationID, id)
+		if err != nil {
+			return err
+		}
+		if w.Status == bugle.Disabled {
+			return fmt.Errorf("test webhook %d, which is disabled: %w", id, bugle.ErrConflict)
+		}
+		deliveryID, err := tx.SendTest(q.actor, id, payload)
+		if err != nil {
+			return err
+		}
+		d, err = tx.Delivery(q.actor.OrganizationID, deliveryID)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return q.data(http.StatusAccepted, deliveryData(d))
+}
+
+func (s *server) showSecret(q *request, id int64) error {
+	w, err := s.store.Webhook(q.Context(), q.actor.OrganizationID, id)
+	if err != nil {
+		return err
+	}
+	var old, until any
+	if w.OldSecret != "" && s.o.Clock.Now().Before(w.OldSecretUntil) {
+		old, until = w.OldSecret, bugle.FormatTime(w.OldSecretUntil)
+	}
+	q.w.Header().Set("Cache-Control", "no-store")
+	return q.data(http.StatusOK, value.Map("secret", w.Secret, "old_secret", old, "old_secret_until", until))
+}
+
+const (
+	defaultKeepOld = 24 * 3600
+	maxKeepOld     = 30 * 24 * 3600
+)
+
+// rotateSecret gives a webhook a new secret, random unless given. The old one signs beside it for
+// keep_old_seconds, a day unless given.
+func (s *server) rotateSecret(q *request, id int64) error {
+	fields, err := q.body()
+	if err != nil {
+		return err
+	}
+	keep := int64(defaultKeepOld)
+	if v, given := fields.Get("keep_old_seconds"); given {
+		n, ok := v.(int64)
+		if !ok || n < 0 || n > maxKeepOld {
+			return bugle.Invalid("keep_old_seconds", "The keep_old_seconds field must be a whole number from 0 to %d, not %s.", maxKeepOld, value.Describe(v))
+		}
+		keep = n
+	}
+	return s.changeWebhook(q, id, true, func(w *bugle.Webhook, now time.Time) error {
+		old := w.Secret
+		secret, given := fields.Get("secret")
+		if !given || secret == nil {
+			secret = bugle.RandomText(32)
+		}
+		if err := w.Set(value.Map("secret", secret), false, nil); err != nil {
+			return err
+		}
+		w.OldSecret, w.OldSecretUntil = "", time.Time{}
+		if keep > 0 && w.Secret != old {
+			w.OldSecret, w.OldSecretUntil = old, now.Add(time.Duration(keep)*time.Second)
+		}
+		return nil
+	})
+}

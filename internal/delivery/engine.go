@@ -1,0 +1,746 @@
+// Package delivery sends what is owed: it turns deliveries into attempts and writes their results.
+//
+// The deliveries of a webhook form its lane. The engine goes round the lanes that have something to
+// send and a free slot, so that a lane that hangs costs its own slots only. The table is the truth;
+// memory holds the next few deliveries of each lane. Every request goes out through the guarded
+// [Client].
+package delivery
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/jonboulle/clockwork"
+
+	"github.com/buglehq/bugle"
+	"github.com/buglehq/bugle/internal/store"
+)
+
+// Options are how an Engine works; zero fields take the values named.
+type Options struct {
+	UserAgent   string              // "Bugle"
+	Clock       clockwork.Clock     // the real one; timeouts of attempts always run on the real one
+	Log         *slog.Logger        // none
+	Jitter      func() float64      // -1 to 1, random
+	Fast        int                 // requests under way at once as long as receivers answer fast: 64
+	MaxInFlight int                 // at once in any case: 4096
+	Grace       time.Duration       // how long Run waits, once it is to stop, for attempts under way: 35 s, more than a timeout
+	OnAttempt   func(AttemptReport) // is told of every attempt, must be quick
+}
+
+// An AttemptReport tells an observer of an attempt that ended.
+type AttemptReport struct {
+	DeliveryID int64
+	Webhook    *bugle.Webhook
+	Attempt    *bugle.Attempt
+	Outcome    bugle.Outcome
+	Envelope   []byte
+}
+
+const (
+	slowAfter     = 50 * time.Millisecond // an attempt that takes longer makes room for a fast one
+	slowCheck     = 20 * time.Millisecond
+	recordDelay   = 5 * time.Millisecond // how long the first result waits for others
+	recordBatch   = 512
+	maxUnrecorded = 4096 // results in memory; beyond that workers wait
+	promoteBatch  = 256
+	loaders       = 2
+	envelopeBytes = 32 << 20
+	retryPause    = time.Second // after an error of the database
+	orphanBatch   = 1000
+)
+
+// An Engine sends deliveries while Run runs.
+type Engine struct {
+	store     *store.Store
+	client    *Client
+	o         Options
+	envelopes *envelopes
+
+	mu        sync.Mutex
+	lanes     map[int64]*lane
+	ready     []*lane            // each lane that may send now, once; the first is next
+	sleepers  map[*lane]struct{} // those that wait for a time
+	toLoad    []*lane
+	workers   map[*worker]struct{}
+	slow      int  // workers whose attempt takes long
+	saturated bool // a lane waits for a worker
+	stopping  bool
+	nextRetry time.Time  // zero: no retry waits
+	idle      *sync.Cond // workers changed, or results were recorded
+
+	results   []store.Result
+	recording int // taken from results and not written yet
+
+	wakeLoop   chan struct{}
+	wakeLoader chan struct{}
+	wakeRecord chan struct{}
+}
+
+// A worker is a goroutine that makes attempts, one after the other.
+type worker struct {
+	since time.Time // start of the attempt under way, on the real clock; zero: none
+	slow  bool
+}
+
+// NewEngine returns an engine for the store's deliveries. It is told of new ones at once, so that
+// there must be no change to the store before.
+func NewEngine(s *store.Store, c *Client, o Options) *Engine {
+	if o.UserAgent == "" {
+		o.UserAgent = "Bugle"
+	}
+	if o.Clock == nil {
+		o.Clock = clockwork.NewRealClock()
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Jitter == nil {
+		o.Jitter = func() float64 { return 2*rand.Float64() - 1 }
+	}
+	if o.Fast == 0 {
+		o.Fast = 64
+	}
+	if o.MaxInFlight == 0 {
+		o.MaxInFlight = 4096
+	}
+	if o.Grace == 0 {
+		o.Grace = 35 * time.Second
+	}
+	e := &Engine{
+		store: s, client: c, o: o, envelopes: newEnvelopes(envelopeBytes),
+		lanes: map[int64]*lane{}, sleepers: map[*lane]struct{}{}, workers: map[*worker]struct{}{},
+		wakeLoop: make(chan struct{}, 1), wakeLoader: make(chan struct{}, loaders), wakeRecord: make(chan struct{}, 1),
+		stopping: true, // until Run
+	}
+	e.idle = sync.NewCond(&e.mu)
+	s.Notify(e.committed)
+	return e
+}
+
+// Run sends deliveries until ctx is done. Then it finishes the attempts under way, for at most
+// Options.Grace, and writes their results.
+func (e *Engine) Run(ctx context.Context) {
+	work, abort := context.WithCancel(context.WithoutCancel(ctx))
+	defer abort()
+	var background sync.WaitGroup
+	e.mu.Lock()
+	e.stopping = false
+	e.mu.Unlock()
+	for range loaders {
+		background.Go(func() { e.load(ctx) })
+	}
+	recorded := make(chan struct{})
+	go func() {
+		defer close(recorded)
+		e.record(work)
+	}()
+	for e.begin(ctx, work) != nil && ctx.Err() == nil {
+		pause(ctx, retryPause)
+	}
+	e.loop(ctx, work)
+
+	e.mu.Lock()
+	e.stopping = true
+	e.ready = nil
+	overdue := time.AfterFunc(e.o.Grace, abort)
+	for len(e.workers) > 0 {
+		e.idle.Wait()
+	}
+	e.mu.Unlock()
+	overdue.Stop()
+	background.Wait()
+	signal(e.wakeRecord)
+	<-recorded
+	abort()
+}
+
+// begin finds the work that an earlier run left.
+func (e *Engine) begin(ctx, work context.Context) error {
+	ids, err := e.store.DueLanes(ctx)
+	if err == nil {
+		err = e.planRetry(ctx)
+	}
+	if err != nil {
+		if ctx.Err() == nil {
+			e.o.Log.ErrorContext(ctx, "delivery engine cannot read what is due", "error", err)
+		}
+		return err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, id := range ids {
+		e.lane(id)
+	}
+	e.spawn(work)
+	return nil
+}
+
+// loop wakes sleeping lanes, makes retries due, and starts workers, until ctx is done.
+func (e *Engine) loop(ctx, work context.Context) {
+	for ctx.Err() == nil {
+		next, saturated, retry := e.turn(work)
+		if retry {
+			if err := e.promote(ctx); err != nil && ctx.Err() == nil {
+				e.o.Log.ErrorContext(ctx, "retries cannot be made due", "error", err)
+				pause(ctx, retryPause)
+			}
+			continue
+		}
+		var slowTimer <-chan time.Time
+		if saturated {
+			slowTimer = time.After(slowCheck)
+		}
+		var timer clockwork.Timer
+		var due <-chan time.Time
+		if !next.IsZero() {
+			timer = e.o.Clock.NewTimer(next.Sub(e.o.Clock.Now()))
+			due = timer.Chan()
+		}
+		select {
+		case <-ctx.Done():
+		case <-e.wakeLoop:
+		case <-due:
+		case <-slowTimer:
+		}
+		if timer != nil {
+			timer.Stop()
+		}
+	}
+}
+
+// turn does what is to be done now, and returns when there will be more: at a time, if not zero;
+// soon, if lanes wait for slow attempts to be told from fast ones; at once, if retries are due.
+func (e *Engine) turn(work context.Context) (next time.Time, saturated, retry bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	now := e.o.Clock.Now()
+	for l := range e.sleepers {
+		if !l.wakesAt.After(now) {
+			delete(e.sleepers, l)
+			l.wakesAt = time.Time{}
+			e.schedule(l)
+		} else if next.IsZero() || l.wakesAt.Before(next) {
+			next = l.wakesAt
+		}
+	}
+	if e.saturated {
+		e.countSlow()
+		e.saturated = len(e.ready) > 0 && len(e.workers)-e.slow >= e.o.Fast
+	}
+	e.spawn(work)
+	if !e.nextRetry.IsZero() {
+		if !e.nextRetry.After(now) {
+			return next, e.saturated, true
+		}
+		if next.IsZero() || e.nextRetry.Before(next) {
+			next = e.nextRetry
+		}
+	}
+	return next, e.saturated, false
+}
+
+func (e *Engine) countSlow() {
+	now := time.Now()
+	for w := range e.workers {
+		if !w.slow && !w.since.IsZero() && now.Sub(w.since) > slowAfter {
+			w.slow = true
+			e.slow++
+		}
+	}
+}
+
+// promote makes retries due whose time has come, and notes when the next one's comes. They arrive
+// through committed.
+func (e *Engine) promote(ctx context.Context) error {
+	if n, err := e.store.Promote(ctx, promoteBatch); err != nil || n == promoteBatch {
+		return err
+	}
+	return e.planRetry(ctx)
+}
+
+func (e *Engine) planRetry(ctx context.Context) error {
+	e.mu.Lock()
+	e.nextRetry = time.Time{} // results that come meanwhile bring their own
+	e.mu.Unlock()
+	at, err := e.store.NextRetry(ctx)
+	if err != nil {
+		at = e.o.Clock.Now() // not to be forgotten
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.retryAt(at)
+	return err
+}
+
+// retryAt notes that a retry waits until the time.
+func (e *Engine) retryAt(at time.Time) {
+	if !at.IsZero() && (e.nextRetry.IsZero() || at.Before(e.nextRetry)) {
+		e.nextRetry = at
+	}
+}
+
+// committed is called by the store after every commit that has something to send.
+func (e *Engine) committed(c store.Committed) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.stopping {
+		return // the next run finds it in the table
+	}
+	for _, id := range c.Webhooks {
+		if l := e.lanes[id]; l != nil {
+			l.stale = true
+			e.schedule(l)
+		} else {
+			e.lane(id)
+		}
+	}
+	for _, d := range c.Deliveries {
+		if d.Envelope != nil {
+			e.envelopes.add(d.EventID, d.Envelope)
+			d.Envelope = nil
+		}
+		l := e.lane(d.WebhookID)
+		l.offer(d)
+		e.schedule(l)
+	}
+	signal(e.wakeLoop)
+}
+
+// lane returns the lane of a webhook. A new one is read from the table first.
+func (e *Engine) lane(id int64) *lane {
+	l := e.lanes[id]
+	if l == nil {
+		l = &lane{id: id, stale: true, more: true, busy: map[int64]struct{}{}}
+		e.lanes[id] = l
+		e.schedule(l)
+	}
+	return l
+}
+
+// schedule puts a lane where it belongs: among those to be read, ready, or asleep.
+func (e *Engine) schedule(l *lane) {
+	if l.wants() {
+		l.loading = true
+		e.toLoad = append(e.toLoad, l)
+		signal(e.wakeLoader)
+	}
+	if l.listed {
+		return
+	}
+	ok, at := l.ready(e.o.Clock.Now())
+	switch {
+	case ok:
+		l.listed = true
+		e.ready = append(e.ready, l)
+	case !at.IsZero():
+		l.wakesAt = at
+		e.sleepers[l] = struct{}{}
+		signal(e.wakeLoop)
+	}
+}
+
+// spawn starts a worker if there is something to send and room for one. Each worker that finds more
+// to do starts another, until there are enough.
+func (e *Engine) spawn(work context.Context) {
+	switch {
+	case len(e.ready) == 0 || e.stopping:
+	case len(e.workers)-e.slow >= e.o.Fast:
+		if !e.saturated {
+			e.saturated = true
+			signal(e.wakeLoop)
+		}
+	case len(e.workers) < e.o.MaxInFlight:
+		w := &worker{}
+		e.workers[w] = struct{}{}
+		go e.work(work, w)
+	}
+}
+
+// work makes attempts until there is nothing to send.
+func (e *Engine) work(ctx context.Context, w *worker) {
+	var done *finished
+	for {
+		l, hook, d := e.next(ctx, w, done)
+		if l == nil {
+			return
+		}
+		done = e.attempt(ctx, l, hook, d)
+	}
+}
+
+// finished is an attempt that ended.
+type finished struct {
+	lane     *lane
+	hook     *bugle.Webhook
+	delivery store.NewDelivery
+	attempt  *bugle.Attempt // nil if it could not be made, and the delivery stays due
+	outcome  bugle.Outcome
+}
+
+// next books the attempt that the worker has ended, if any, and gives it another delivery, or nil
+// if there is none; the worker is then at its end.
+func (e *Engine) next(ctx context.Context, w *worker, done *finished) (*lane, *bugle.Webhook, store.NewDelivery) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if w.slow {
+		w.slow = false
+		e.slow--
+	}
+	w.since = time.Time{}
+	if done != nil {
+		e.finish(done)
+		for len(e.results)+e.recording > maxUnrecorded && ctx.Err() == nil {
+			e.idle.Wait()
+		}
+	}
+	now := e.o.Clock.Now()
+	for len(e.ready) > 0 && !e.stopping && len(e.workers)-e.slow <= e.o.Fast {
+		l := e.ready[0]
+		e.ready[0] = nil
+		e.ready = e.ready[1:]
+		l.listed = false
+		if ok, _ := l.ready(now); !ok {
+			e.schedule(l)
+			continue
+		}
+		d := l.pop()
+		l.inFlight++
+		l.busy[d.ID] = struct{}{}
+		l.paced(now)
+		e.schedule(l)
+		w.since = time.Now()
+		hook := l.hook
+		e.spawn(ctx)
+		return l, hook, d
+	}
+	delete(e.workers, w)
+	if len(e.ready) > 0 {
+		e.spawn(ctx)
+	}
+	e.idle.Broadcast()
+	return nil, nil, store.NewDelivery{}
+}
+
+// attempt sends a delivery once.
+func (e *Engine) attempt(ctx context.Context, l *lane, hook *bugle.Webhook, d store.NewDelivery) *finished {
+	done := &finished{lane: l, hook: hook, delivery: d}
+	envelope, err := e.envelope(ctx, d.EventID)
+	if err != nil {
+		e.o.Log.ErrorContext(ctx, "envelope cannot be read", "delivery", d.ID, "event", d.EventID, "error", err)
+		pause(ctx, retryPause)
+		return done
+	}
+	a := &bugle.Attempt{Number: d.Attempts + 1, StartedAt: e.o.Clock.Now().UTC(), URL: hook.URL}
+	r, err := NewRequest(hook, d.ID, envelope, a.StartedAt, e.o.UserAgent)
+	if err != nil {
+		a.Error = &bugle.AttemptError{Kind: bugle.ErrorConnect, Message: "the request cannot be built: " + err.Error()}
+	} else {
+		a.Method = r.Method
+		e.client.Send(ctx, r, a)
+	}
+	if a.Error != nil && a.Error.Kind == bugle.ErrorCancelled {
+		return done // the server stops: the delivery stays due
+	}
+	done.attempt = a
+	done.outcome = hook.After(a, d.Attempts-d.AttemptsBefore+1, e.o.Clock.Now(), e.o.Jitter())
+	if a.Error != nil {
+		e.o.Log.InfoContext(ctx, "delivery attempted", "delivery", d.ID, "webhook", hook.ID, "attempt", a.Number,
+			"status", a.Status, "took", a.Took, "state", done.outcome.State, "error_kind", a.Error.Kind, "error", a.Error.Message)
+	} else if e.o.Log.Enabled(ctx, slog.LevelDebug) {
+		e.o.Log.DebugContext(ctx, "delivery attempted", "delivery", d.ID, "webhook", hook.ID, "attempt", a.Number,
+			"status", a.Status, "took", a.Took, "state", done.outcome.State)
+	}
+	if e.o.OnAttempt != nil {
+		e.o.OnAttempt(AttemptReport{d.ID, hook, a, done.outcome, envelope})
+	}
+	return done
+}
+
+func (e *Engine) envelope(ctx context.Context, eventID int64) ([]byte, error) {
+	if envelope, ok := e.envelopes.get(eventID); ok {
+		return envelope, nil
+	}
+	envelope, err := e.store.Envelope(ctx, eventID)
+	if err == nil {
+		e.envelopes.add(eventID, envelope)
+	}
+	return envelope, err
+}
+
+// finish books an attempt that ended: on its lane at once, in the table soon.
+func (e *Engine) finish(f *finished) {
+	l := f.lane
+	l.inFlight--
+	if f.attempt == nil {
+		delete(l.busy, f.delivery.ID)
+		l.stale = true // to be read from the table again
+		e.schedule(l)
+		return
+	}
+	l.health = l.health.After(f.attempt.OK(), e.o.Clock.Now().UTC())
+	if f.outcome.HoldUntil.After(l.holdTo) {
+		l.holdTo = f.outcome.HoldUntil
+	}
+	if f.outcome.Gone && l.hook != nil {
+		disabled := *l.hook
+		disabled.Status = bugle.Disabled
+		l.hook = &disabled
+	}
+	if f.hook.Ordered && f.outcome.State == bugle.Pending {
+		l.inFlight++ // it holds the lane; once it is recorded the lane is read anew, with it at the head
+	}
+	e.results = append(e.results, store.Result{DeliveryID: f.delivery.ID, WebhookID: l.id, Attempt: f.attempt, Outcome: f.outcome, Ordered: f.hook.Ordered})
+	if len(e.results) == 1 || len(e.results) == recordBatch {
+		signal(e.wakeRecord)
+	}
+	e.schedule(l)
+}
+
+// load reads lanes from the table until ctx is done.
+func (e *Engine) load(ctx context.Context) {
+	for {
+		e.mu.Lock()
+		if len(e.toLoad) == 0 {
+			e.mu.Unlock()
+			select {
+			case <-ctx.Done():
+				return
+			case <-e.wakeLoader:
+				continue
+			}
+		}
+		l := e.toLoad[0]
+		e.toLoad = e.toLoad[1:]
+		if len(e.toLoad) > 0 {
+			signal(e.wakeLoader)
+		}
+		e.mu.Unlock()
+		err := e.loadLane(ctx, l)
+		if err != nil {
+			if ctx.Err() != nil {
+				return
+			}
+			e.o.Log.ErrorContext(ctx, "lane cannot be read", "webhook", l.id, "error", err)
+			pause(ctx, retryPause)
+			e.mu.Lock()
+			e.toLoad = append(e.toLoad, l)
+			signal(e.wakeLoader)
+			e.mu.Unlock()
+		}
+	}
+}
+
+// loadLane reads the webhook, if it is new or may have changed, and the next deliveries.
+func (e *Engine) loadLane(ctx context.Context, l *lane) error {
+	e.mu.Lock()
+	stale, hook := l.stale, l.hook
+	l.stale = false
+	if stale {
+		l.reset()
+	}
+	l.arrived = false
+	order, id := l.order, l.lastID
+	e.mu.Unlock()
+
+	var list []store.NewDelivery
+	err := error(nil)
+	if stale {
+		hook, err = e.store.LaneWebhook(ctx, l.id)
+		if errors.Is(err, bugle.ErrNotFound) {
+			return e.endLane(ctx, l)
+		}
+	}
+	if err == nil && hook.Status == bugle.Active {
+		if list, err = e.store.Due(ctx, l.id, order, id, laneRefill); err == nil {
+			err = e.prefetch(ctx, list)
+		}
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err != nil {
+		l.stale = l.stale || stale
+		return err
+	}
+	if stale {
+		if l.hook == nil {
+			l.health = hook.Health
+		}
+		l.hook = hook
+	}
+	l.loading = false
+	for _, d := range list {
+		if _, busy := l.busy[d.ID]; busy {
+			l.order, l.lastID = d.Order, d.ID
+		} else {
+			l.push(d)
+		}
+	}
+	l.forget()
+	l.more = len(list) == laneRefill || l.arrived || hook.Status != bugle.Active
+	e.schedule(l)
+	signal(e.wakeLoop)
+	return nil
+}
+
+// prefetch reads the envelopes that a list of deliveries needs, a few at a time.
+func (e *Engine) prefetch(ctx context.Context, list []store.NewDelivery) error {
+	ids := make([]int64, len(list))
+	for i, d := range list {
+		ids[i] = d.EventID
+	}
+	ids = e.envelopes.missing(ids)
+	for len(ids) > 0 {
+		n := min(len(ids), 64)
+		if err := e.store.Envelopes(ctx, ids[:n], e.envelopes.add); err != nil {
+			return err
+		}
+		ids = ids[n:]
+	}
+	return nil
+}
+
+// endLane cancels what a deleted webhook was owed.
+func (e *Engine) endLane(ctx context.Context, l *lane) error {
+	for {
+		n, err := e.store.CancelOrphans(ctx, l.id, orphanBatch)
+		if err != nil {
+			e.mu.Lock()
+			l.stale = true
+			e.mu.Unlock()
+			return err
+		}
+		if n < orphanBatch {
+			break
+		}
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	l.hook = nil
+	l.loading = false
+	l.forget()
+	if l.arrived { // a retry of it became due meanwhile
+		l.stale = true
+		e.schedule(l)
+		return nil
+	}
+	delete(e.lanes, l.id)
+	delete(e.sleepers, l)
+	return nil
+}
+
+// record writes results until the engine has stopped and there are none left, or ctx is done.
+func (e *Engine) record(ctx context.Context) {
+	for {
+		e.mu.Lock()
+		n, stopping := len(e.results), e.stopping && len(e.workers) == 0
+		e.mu.Unlock()
+		if n == 0 {
+			if stopping {
+				return
+			}
+			<-e.wakeRecord
+			continue
+		}
+		if n < recordBatch && !stopping {
+			e.gather()
+		}
+		e.mu.Lock()
+		batch := e.results
+		e.results = nil
+		e.recording = len(batch)
+		health := make(map[int64]bugle.Health, len(e.lanes))
+		for i := range batch {
+			if l := e.lanes[batch[i].WebhookID]; l != nil {
+				health[l.id] = l.health
+			}
+		}
+		e.mu.Unlock()
+		for {
+			err := e.store.Record(context.WithoutCancel(ctx), batch, health)
+			if err == nil {
+				break
+			}
+			e.o.Log.ErrorContext(ctx, "results of attempts cannot be written", "attempts", len(batch), "error", err)
+			if ctx.Err() != nil || errors.Is(err, store.ErrClosed) {
+				e.abandon() // the deliveries are still due, and are sent again after the next start
+				return
+			}
+			pause(ctx, retryPause)
+		}
+		e.recorded(batch)
+	}
+}
+
+// gather lets more results arrive, for a moment.
+func (e *Engine) gather() {
+	timer := time.NewTimer(recordDelay)
+	defer timer.Stop()
+	for {
+		select {
+		case <-timer.C:
+			return
+		case <-e.wakeRecord:
+		}
+		e.mu.Lock()
+		enough := len(e.results) >= recordBatch || e.stopping
+		e.mu.Unlock()
+		if enough {
+			return
+		}
+	}
+}
+
+// abandon lets go of the workers that wait for results to be written.
+func (e *Engine) abandon() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.results, e.recording = nil, 0
+	e.idle.Broadcast()
+}
+
+func (e *Engine) recorded(batch []store.Result) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.recording = 0
+	for i := range batch {
+		r := &batch[i]
+		l := e.lanes[r.WebhookID]
+		if l != nil {
+			l.recorded(r.DeliveryID)
+		}
+		switch {
+		case r.Outcome.State != bugle.Pending:
+		case !r.Ordered:
+			e.retryAt(r.Outcome.NextAt)
+			signal(e.wakeLoop)
+		case l != nil:
+			l.inFlight--
+			l.stale = true
+			e.schedule(l)
+		}
+	}
+	e.idle.Broadcast()
+}
+
+// signal wakes whoever waits for the channel, once.
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// pause waits, for less if ctx ends.
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}

@@ -1,0 +1,61 @@
+package delivery
+
+import "sync"
+
+// envelopes remembers the bytes of recent events, because one event goes to many webhooks at about
+// the same time. It holds a limited number of bytes and forgets what came first.
+type envelopes struct {
+	mu    sync.Mutex
+	limit int
+	size  int
+	byID  map[int64][]byte
+	order []int64 // from head, by arrival
+	head  int
+}
+
+func newEnvelopes(limit int) *envelopes {
+	return &envelopes{limit: limit, byID: map[int64][]byte{}}
+}
+
+func (e *envelopes) get(eventID int64) ([]byte, bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	envelope, ok := e.byID[eventID]
+	return envelope, ok
+}
+
+func (e *envelopes) add(eventID int64, envelope []byte) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if _, ok := e.byID[eventID]; ok {
+		return
+	}
+	e.byID[eventID] = envelope
+	e.order = append(e.order, eventID)
+	e.size += len(envelope)
+	for e.size > e.limit && e.head < len(e.order) {
+		oldest := e.order[e.head]
+		e.size -= len(e.byID[oldest])
+		delete(e.byID, oldest)
+		e.head++
+	}
+	if e.head > 1024 && e.head > len(e.order)/2 {
+		e.order = append(e.order[:0], e.order[e.head:]...)
+		e.head = 0
+	}
+}
+
+// missing returns those of the events that are not remembered, each once.
+func (e *envelopes) missing(eventIDs []int64) []int64 {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var ids []int64
+	seen := make(map[int64]bool, len(eventIDs))
+	for _, id := range eventIDs {
+		if _, ok := e.byID[id]; !ok && !seen[id] {
+			seen[id] = true
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}

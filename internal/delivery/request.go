@@ -1,0 +1,61 @@
+package delivery
+
+import (
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/buglehq/bugle"
+	"github.com/buglehq/bugle/value"
+)
+
+// NewRequest returns what is sent to a webhook for an event, at the given time: the method, URL,
+// headers and body of PERSCOM, and the headers of Standard Webhooks beside them. For GET the
+// envelope replaces the query of the webhook's URL; Signature then covers the JSON text that POST
+// would have sent, and webhook-signature the query. It fails if the URL or the envelope cannot be
+// read, which validation has ruled out.
+func NewRequest(w *bugle.Webhook, deliveryID int64, envelope []byte, at time.Time, userAgent string) (*Request, error) {
+	r := &Request{Method: http.MethodPost, URL: w.URL, Body: envelope, Timeout: w.Timeout()}
+	content := envelope
+	if w.Method == "get" {
+		query, err := envelopeQuery(envelope)
+		if err != nil {
+			return nil, err
+		}
+		target, err := url.Parse(w.URL)
+		if err != nil {
+			return nil, err
+		}
+		target.RawQuery = query
+		r.Method, r.URL, r.Body = http.MethodGet, target.String(), nil
+		content = []byte(query)
+	}
+	id, seconds := bugle.MessageID(deliveryID), at.Unix()
+	signature := StandardSignature(w.Secret, id, seconds, content)
+	if w.OldSecret != "" && at.Before(w.OldSecretUntil) {
+		signature += " " + StandardSignature(w.OldSecret, id, seconds, content)
+	}
+	// One array holds the values of the seven headers. The names of Standard Webhooks are sent in
+	// lower case, as they are written there.
+	values := [...]string{userAgent, "application/json", Signature(w.Secret, envelope), id, strconv.FormatInt(seconds, 10), signature}
+	r.Header = make(http.Header, len(values)+len(w.Headers))
+	for i, name := range [...]string{"User-Agent", "Content-Type", "Signature", "webhook-id", "webhook-timestamp", "webhook-signature"} {
+		r.Header[name] = values[i : i+1 : i+1]
+	}
+	for _, h := range w.Headers {
+		r.Header[http.CanonicalHeaderKey(h.Name)] = []string{h.Value}
+	}
+	return r, nil
+}
+
+// envelopeQuery is an envelope as PERSCOM puts it into a query: without created.
+func envelopeQuery(envelope []byte) (string, error) {
+	decoded, err := value.Decode(envelope)
+	if err != nil {
+		return "", err
+	}
+	fields, _ := decoded.(*value.Array)
+	fields.Delete("created")
+	return value.Query(fields), nil
+}

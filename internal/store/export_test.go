@@ -1,0 +1,18 @@
+package store
+
+import "context"
+
+// Exec runs SQL within the transaction.
+func (tx *Tx) Exec(query string, args ...any) error { return tx.exec(query, args...) }
+
+// Query calls row for each row of a query's result, as it was last committed.
+func (s *Store) Query(ctx context.Context, row func(scan func(to ...any) error) error, query string, args ...any) error {
+	return s.view().each(ctx, row, query, args...)
+}
+
+// Waiting returns how many changes wait for the one under way, and whether Close was called.
+func (s *Store) Waiting() (n int, closed bool) {
+	s.writer.mu.Lock()
+	defer s.writer.mu.Unlock()
+	return len(s.writer.waiting[changes]) + len(s.writer.waiting[results]), s.writer.closed
+}

@@ -1,0 +1,163 @@
+package store_test
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/jonboulle/clockwork"
+
+	"github.com/buglehq/bugle/internal/store"
+	"github.com/buglehq/bugle/internal/storetest"
+	"github.com/buglehq/bugle/personnel"
+)
+
+// A column is what SQLite says of one.
+type column struct {
+	Type string
+	Null bool
+}
+
+// tableColumns returns a table's columns by name.
+func tableColumns(t *testing.T, s *store.Store, table string) map[string]column {
+	t.Helper()
+	columns := map[string]column{}
+	err := s.Query(context.Background(), func(scan func(to ...any) error) error {
+		var name string
+		var c column
+		var notNull, key bool
+		err := scan(&name, &c.Type, &notNull, &key)
+		c.Null = !notNull && !key
+		columns[name] = c
+		return err
+	}, `SELECT name, type, "notnull", pk <> 0 FROM pragma_table_info($1)`, table)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return columns
+}
+
+// columnType is the type of the column for a type of field.
+func columnType(t personnel.Type) string {
+	switch t {
+	case personnel.Integer, personnel.Reference, personnel.Code:
+		return "INTEGER"
+	case personnel.Boolean:
+		return "BOOLEAN"
+	}
+	return "TEXT"
+}
+
+func TestSchema_hasTheFieldsOfTheCatalogue(t *testing.T) {
+	s, _ := storetest.New(t)
+	for _, k := range personnel.Kinds() {
+		t.Run(k.Name, func(t *testing.T) {
+			want := map[string]column{"organization_id": {"INTEGER", false}}
+			for _, f := range k.Fields {
+				want[f.Name] = column{columnType(f.Type), f.Null}
+			}
+			if k.Custom {
+				want["data"] = column{"TEXT", true}
+			}
+			got := tableColumns(t, s, k.Table)
+			for name, c := range want {
+				if got[name] != c {
+					t.Errorf("column %s.%s is %+v, want %+v", k.Table, name, got[name], c)
+				}
+			}
+			for name := range got {
+				if _, known := want[name]; !known {
+					t.Errorf("column %s.%s has no field", k.Table, name)
+				}
+			}
+		})
+	}
+}
+
+// foreignKeys returns "column → table on delete action" for each foreign key of a table, sorted.
+func foreignKeys(t *testing.T, s *store.Store, table string) []string {
+	t.Helper()
+	return query[string](t, s, `SELECT "from" || ' → ' || "table" || ' ' || on_delete FROM pragma_foreign_key_list($1) ORDER BY 1`, table)
+}
+
+func TestSchema_hasAForeignKeyForEveryReference(t *testing.T) {
+	s, _ := storetest.New(t)
+	for _, k := range personnel.Kinds() {
+		want := []string{"organization_id → organizations NO ACTION"}
+		for _, f := range k.Fields {
+			if f.Type != personnel.Reference {
+				continue
+			}
+			action := " SET NULL"
+			if f.Cascade {
+				action = " CASCADE"
+			}
+			want = append(want, f.Name+" → "+personnel.ByName(f.Refers).Table+action)
+		}
+		slices.Sort(want)
+		if got := foreignKeys(t, s, k.Table); !slices.Equal(got, want) {
+			t.Errorf("foreign keys of %s are\n     %q\nwant %q", k.Table, got, want)
+		}
+	}
+}
+
+func TestSchema_pivotsGoWithBothSides(t *testing.T) {
+	s, _ := storetest.New(t)
+	for _, k := range personnel.Kinds() {
+		for _, rel := range k.Relations {
+			if rel.Pivot == nil {
+				continue
+			}
+			want := []string{
+				"organization_id → organizations NO ACTION",
+				rel.Pivot.Local + " → " + k.Table + " CASCADE",
+				rel.Pivot.Foreign + " → " + personnel.ByName(rel.Kind).Table + " CASCADE",
+			}
+			slices.Sort(want)
+			if got := foreignKeys(t, s, rel.Pivot.Table); !slices.Equal(got, want) {
+				t.Errorf("foreign keys of %s are\n     %q\nwant %q", rel.Pivot.Table, got, want)
+			}
+		}
+	}
+}
+
+// A delete looks up every foreign key that points at the row: without an index it would read the
+// whole table.
+func TestSchema_foreignKeysHaveAnIndex(t *testing.T) {
+	s, _ := storetest.New(t)
+	for _, table := range query[string](t, s, "SELECT name FROM sqlite_master WHERE type = 'table'") {
+		first := query[string](t, s, "SELECT i.name FROM pragma_index_list($1) AS l, pragma_index_info(l.name) AS i WHERE i.seqno = 0", table)
+		for _, key := range query[string](t, s, `SELECT "from" FROM pragma_foreign_key_list($1)`, table) {
+			isKey := len(query[string](t, s, "SELECT name FROM pragma_table_info($1) WHERE name = $2 AND pk = 1", table, key)) > 0
+			if !isKey && !slices.Contains(first, key) && key != "organization_id" {
+				t.Errorf("%s.%s has no index", table, key)
+			}
+		}
+	}
+}
+
+// A default of the catalogue is what a row gets that is written without the field.
+func TestSchema_defaultsAreThoseOfTheCatalogue(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store, _ *clockwork.FakeClock) {
+		for _, k := range personnel.Kinds() {
+			names, marks := []string{"organization_id"}, []string{"1"}
+			for _, f := range k.Fields {
+				if !f.Null && f.Default == nil && f.Name != "id" && f.Type != personnel.Reference {
+					names, marks = append(names, `"`+f.Name+`"`), append(marks, "''")
+				}
+			}
+			if k == &personnel.Submission {
+				continue // it cannot be written without a form
+			}
+			exec(t, s, "INSERT INTO "+k.Table+" ("+strings.Join(names, ", ")+") VALUES ("+strings.Join(marks, ", ")+")")
+			id := query[int64](t, s, "SELECT MAX(id) FROM "+k.Table)[0]
+			r := get(t, s, k, id)
+			for _, f := range k.Fields {
+				if !f.Null && f.Default != nil && r.Get(f.Name) != f.Default {
+					t.Errorf("%s.%s is %v by default, want %v", k.Table, f.Name, r.Get(f.Name), f.Default)
+				}
+			}
+		}
+	})
+}

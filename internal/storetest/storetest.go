@@ -1,0 +1,123 @@
+// Package storetest makes stores and clocks for tests, and what tests put into them.
+package storetest
+
+import (
+	"context"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/jonboulle/clockwork"
+
+	"github.com/buglehq/bugle"
+	"github.com/buglehq/bugle/internal/store"
+	"github.com/buglehq/bugle/personnel"
+	"github.com/buglehq/bugle/value"
+)
+
+// Start is what a new store's clock shows.
+var Start = time.Date(2026, 1, 14, 12, 0, 0, 123456000, time.UTC)
+
+// BaseURL is the server's address in payloads.
+const BaseURL = "https://bugle.example.com"
+
+// New returns an empty store in a folder of its own, with the organization 1 and a clock that stands
+// at Start. It is closed when the test ends.
+func New(t testing.TB) (*store.Store, *clockwork.FakeClock) {
+	t.Helper()
+	clock := clockwork.NewFakeClockAt(Start)
+	s := Open(t, filepath.Join(t.TempDir(), "bugle.db"), store.Options{Clock: clock})
+	if _, err := s.EnsureOrganization(t.Context(), "1st Test Battalion"); err != nil {
+		t.Fatal(err)
+	}
+	return s, clock
+}
+
+// Open opens the SQLite database at the path and closes it when the test ends. The BaseURL is that
+// of this package unless o has one.
+func Open(t testing.TB, path string, o store.Options) *store.Store {
+	t.Helper()
+	if o.BaseURL == "" {
+		o.BaseURL = BaseURL
+	}
+	s, err := store.Open(t.Context(), "sqlite:"+path, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Errorf("close the store: %v", err)
+		}
+	})
+	return s
+}
+
+// Each runs the test with a new store on each database that there is.
+func Each(t *testing.T, test func(t *testing.T, s *store.Store, clock *clockwork.FakeClock)) {
+	t.Helper()
+	t.Run("sqlite", func(t *testing.T) {
+		s, clock := New(t)
+		test(t, s, clock)
+	})
+}
+
+// Actor makes changes in organization 1, in one request, as nobody who is known.
+func Actor() store.Actor {
+	return store.Actor{
+		OrganizationID: 1,
+		RequestID:      "9b1f6f0e-6f0a-4c8e-9d55-0c0f6a3f3b11",
+		TraceID:        "2c1d7a52-53a6-4f5c-8f43-7f6f7b0d9e21",
+	}
+}
+
+// Change runs fn in a transaction that has to succeed.
+func Change(t testing.TB, s *store.Store, fn func(tx *store.Tx) error) {
+	t.Helper()
+	if err := s.Update(context.Background(), fn); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Create adds a resource as Actor. The fields are pairs as of value.Map: name, value, name, value.
+func Create(t testing.TB, s *store.Store, kind *personnel.Kind, fields ...any) *personnel.Resource {
+	t.Helper()
+	var r *personnel.Resource
+	Change(t, s, func(tx *store.Tx) (err error) {
+		r, err = tx.Create(Actor(), kind, value.Map(fields...))
+		return err
+	})
+	return r
+}
+
+// Update gives a resource the fields, which are pairs as of value.Map, as Actor.
+func Update(t testing.TB, s *store.Store, kind *personnel.Kind, id int64, fields ...any) *personnel.Resource {
+	t.Helper()
+	var r *personnel.Resource
+	Change(t, s, func(tx *store.Tx) (err error) {
+		r, err = tx.Update(Actor(), kind, id, value.Map(fields...))
+		return err
+	})
+	return r
+}
+
+// Delete removes a resource as Actor.
+func Delete(t testing.TB, s *store.Store, kind *personnel.Kind, id int64) {
+	t.Helper()
+	Change(t, s, func(tx *store.Tx) error {
+		_, err := tx.Delete(Actor(), kind, id)
+		return err
+	})
+}
+
+// AddWebhook adds a webhook of organization 1 that subscribes to every event, with the defaults
+// otherwise. The set may change it before it is written, and may be nil.
+func AddWebhook(t testing.TB, s *store.Store, url string, set func(*bugle.Webhook)) *bugle.Webhook {
+	t.Helper()
+	w := bugle.NewWebhook()
+	w.OrganizationID, w.Name, w.URL, w.Events = 1, "Test", url, personnel.EventNames()
+	if set != nil {
+		set(&w)
+	}
+	Change(t, s, func(tx *store.Tx) error { return tx.AddWebhook(&w) })
+	return &w
+}
