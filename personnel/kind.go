@@ -89,14 +89,14 @@ type Field struct {
 	Name     string
 	Type     Type
 	Null     bool
-	Required bool           // on create
-	ReadOnly bool           // not to be written through the API
-	Hidden   bool           // never rendered, neither in data nor in changes
-	Default  any            // as stored
+	Required bool                           // on create
+	ReadOnly bool                           // not to be written through the API
+	Hidden   bool                           // never rendered, neither in data nor in changes
+	Default  any                            // as stored
 	Fallback func(r *Resource, v *View) any // rendered in place of null
-	Max      int            // characters of a String; 0 means 255
-	Pattern  *regexp.Regexp // of a String
-	Wanted   string         // what Pattern asks for, in words: "must be …"
+	Max      int                            // characters of a String; 0 means 255
+	Pattern  *regexp.Regexp                 // of a String
+	Wanted   string                         // what Pattern asks for, in words: "must be …"
 	Options  []any
 	Unique   bool   // within the organization
 	Refers   string // kind of a Reference

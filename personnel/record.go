@@ -2,7 +2,6 @@ package personnel
 
 import (
 	"slices"
-
 )
 
 // recordKind is what the six kinds of record have in common. The subject's own fields come between
@@ -144,4 +143,3 @@ var RankRecord = recordKind(Kind{
 var ServiceRecord = recordKind(Kind{
 	Name: "servicerecord", Path: "service-records", Table: "service_records", Class: "Service Record",
 }, true, nil, text())
-

@@ -1,4 +1,533 @@
 package main
-import "context"
-type benchCommand struct{}
-func (c *benchCommand) Run(ctx context.Context, out *output) error {return nil}
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/schollz/progressbar/v3"
+
+	"github.com/buglehq/bugle"
+	"github.com/buglehq/bugle/internal/delivery"
+	"github.com/buglehq/bugle/internal/store"
+	"github.com/buglehq/bugle/personnel"
+	"github.com/buglehq/bugle/value"
+)
+
+// benchCommand is `bugle bench`.
+type benchCommand struct {
+	Deliveries int           `help:"Deliveries that wait when the drain begins." default:"100000"`
+	Webhooks   int           `help:"Webhooks that they are for." default:"100"`
+	Hang       int           `help:"Webhooks whose receiver never answers, for the second measure of latency." default:"0" placeholder:"N"`
+	Waiting    int           `help:"Deliveries that wait for each webhook that hangs." default:"20000"`
+	Calm       time.Duration `help:"How long latency is measured, at 50 changes a second." default:"5s"`
+	JSON       bool          `help:"Print the figures as one JSON object." name:"json"`
+}
+
+// Help follows the one line that describes the command.
+func (*benchCommand) Help() string {
+	return `Everything runs on this machine: a sink in a process of its own that answers 200, a database in a temporary folder,
+and the delivery engine in this process. The limit is what a bare, tuned client with 64 goroutines can post to the
+same sink, measured before and after; machines are noisy, so read the ratio. Latency is from the beginning of a
+change to its arrival at the sink, with the change's commit to the disk in it.
+
+  bugle bench
+  bugle bench --deliveries 1000000
+  bugle bench --hang 1`
+}
+
+// Validate reports options out of range.
+func (c *benchCommand) Validate() error {
+	var errs []error
+	check := func(name string, n, low, high int) {
+		if n < low || n > high {
+			errs = append(errs, fmt.Errorf("--%s is %d, want %d to %d", name, n, low, high))
+		}
+	}
+	check("deliveries", c.Deliveries, 1000, 10000000)
+	check("webhooks", c.Webhooks, 1, 1000)
+	check("hang", c.Hang, 0, 100)
+	check("waiting", c.Waiting, 1, 1000000)
+	if c.Calm < time.Second || c.Calm > time.Hour {
+		errs = append(errs, fmt.Errorf("--calm is %s, want 1s to 1h", c.Calm))
+	}
+	return errors.Join(errs...)
+}
+
+// figures are what a run measured; with --json their names are a promise.
+type figures struct {
+	LimitPerSecond      float64  `json:"limit_per_second"` // mean of before and after
+	LimitBefore         float64  `json:"limit_before_per_second"`
+	LimitAfter          float64  `json:"limit_after_per_second"`
+	DeliveriesPerSecond float64  `json:"deliveries_per_second"`
+	Ratio               float64  `json:"ratio"`
+	P50                 float64  `json:"p50_ms"`
+	P99                 float64  `json:"p99_ms"`
+	HangP50             *float64 `json:"hang_p50_ms"` // with webhooks that hang; null without
+	HangP99             *float64 `json:"hang_p99_ms"`
+	ChangesPerSecond    float64  `json:"changes_per_second"` // while the deliveries were made, each change with one per webhook
+	RSS                 float64  `json:"rss_mb"`             // the most that this process ever had resident
+	Deliveries          int      `json:"deliveries"`
+	Webhooks            int      `json:"webhooks"`
+	Hang                int      `json:"hang"`
+	BodyBytes           int      `json:"body_bytes"`
+}
+
+// Run measures and prints the figures.
+func (c *benchCommand) Run(ctx context.Context, out *output) error {
+	dir, err := os.MkdirTemp("", "bugle-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	sink, stopSink, err := startSink(ctx)
+	if err != nil {
+		return err
+	}
+	defer stopSink()
+	b := &bench{benchCommand: c, sink: sink, stderr: out.Stderr, dir: dir}
+	f, err := b.measure(ctx)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return json.NewEncoder(out.Stdout).Encode(f)
+	}
+	f.print(out.Stdout)
+	return nil
+}
+
+func (f *figures) print(w io.Writer) {
+	fmt.Fprintf(w, "limit of a bare client   %8.0f/s  (%.0f before, %.0f after, %d bytes a request)\n", f.LimitPerSecond, f.LimitBefore, f.LimitAfter, f.BodyBytes)
+	fmt.Fprintf(w, "deliveries               %8.0f/s  = %.2f of the limit  (%d to %d webhooks)\n", f.DeliveriesPerSecond, f.Ratio, f.Deliveries, f.Webhooks)
+	fmt.Fprintf(w, "change to arrival        %8.1f ms p50, %.1f ms p99\n", f.P50, f.P99)
+	if f.HangP50 != nil {
+		fmt.Fprintf(w, "  beside %2d that hang     %7.1f ms p50, %.1f ms p99\n", f.Hang, *f.HangP50, *f.HangP99)
+	}
+	fmt.Fprintf(w, "changes                  %8.0f/s  (each with %d deliveries)\n", f.ChangesPerSecond, f.Webhooks)
+	fmt.Fprintf(w, "memory, at most          %8.0f MB\n", f.RSS)
+}
+
+// A bench is one run.
+type bench struct {
+	*benchCommand
+	sink   string // address
+	dir    string
+	stderr io.Writer
+
+	db        *store.Store
+	delivered atomic.Int64 // attempts at webhooks that answer
+	enough    chan struct{}
+	mu        sync.Mutex
+	latencies []float64 // in milliseconds
+}
+
+func (b *bench) measure(ctx context.Context) (*figures, error) {
+	f := &figures{Deliveries: b.Deliveries / b.Webhooks * b.Webhooks, Webhooks: b.Webhooks, Hang: b.Hang}
+	var err error
+	if b.db, err = store.Open(ctx, "sqlite:"+filepath.Join(b.dir, "bench.db"), store.Options{Exclusive: true, BaseURL: "http://127.0.0.1"}); err != nil {
+		return nil, err
+	}
+	defer b.db.Close()
+	guard, err := delivery.NewGuard([]string{"127.0.0.0/8"}, nil)
+	if err != nil {
+		return nil, err
+	}
+	newEngine := func() *delivery.Engine {
+		return delivery.NewEngine(b.db, delivery.NewClient(guard, delivery.ClientOptions{}),
+			delivery.Options{UserAgent: userAgent(), OnAttempt: b.attempted, Grace: time.Second})
+	}
+	engine := newEngine()
+	envelope, err := b.fill(ctx, f)
+	if err != nil {
+		return nil, fmt.Errorf("make deliveries: %w", err)
+	}
+	f.BodyBytes = len(envelope)
+	if f.LimitBefore, err = b.limit(ctx, envelope); err != nil {
+		return nil, fmt.Errorf("measure the limit: %w", err)
+	}
+
+	b.enough = make(chan struct{})
+	began := time.Now()
+	stop := sending(ctx, engine)
+	bar := b.progress(f.Deliveries, "deliver")
+	for done := false; !done; {
+		select {
+		case <-b.enough:
+			done = true
+		case <-time.After(200 * time.Millisecond):
+			bar.Set64(b.delivered.Load())
+		case <-ctx.Done():
+			stop()
+			return nil, context.Cause(ctx)
+		}
+	}
+	stop() // with all results written
+	f.DeliveriesPerSecond = float64(f.Deliveries) / time.Since(began).Seconds()
+	bar.Finish()
+
+	if f.LimitAfter, err = b.limit(ctx, envelope); err != nil {
+		return nil, fmt.Errorf("measure the limit: %w", err)
+	}
+	f.LimitPerSecond = (f.LimitBefore + f.LimitAfter) / 2
+	f.Ratio = f.DeliveriesPerSecond / f.LimitPerSecond
+
+	stop = sending(ctx, newEngine())
+	defer func() { stop() }()
+	if f.P50, f.P99, err = b.latency(ctx); err != nil {
+		return nil, err
+	}
+	if b.Hang > 0 {
+		if err := b.hang(ctx); err != nil {
+			return nil, fmt.Errorf("make lanes that hang: %w", err)
+		}
+		p50, p99, err := b.latency(ctx)
+		if err != nil {
+			return nil, err
+		}
+		f.HangP50, f.HangP99 = &p50, &p99
+	}
+	f.RSS = peakMemory()
+	return f, nil
+}
+
+// sending starts an engine and returns what stops it.
+func sending(ctx context.Context, e *delivery.Engine) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		e.Run(ctx)
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
+}
+
+// stamp begins the text that tells when a change was begun.
+const stamp = "begun at "
+
+func (b *bench) attempted(r delivery.AttemptReport) {
+	switch r.Webhook.Name {
+	case "drain":
+		if b.delivered.Add(1) == int64(b.Deliveries/b.Webhooks*b.Webhooks) {
+			close(b.enough)
+		}
+	case "calm":
+		begun, okBegun := numberAfter(r.Envelope, stamp)
+		arrived, err := strconv.ParseInt(r.Attempt.ResponseHeaders.Get("X-Received"), 10, 64)
+		if okBegun && err == nil {
+			b.mu.Lock()
+			b.latencies = append(b.latencies, float64(arrived-begun)/1e6)
+			b.mu.Unlock()
+		}
+	}
+}
+
+func numberAfter(text []byte, mark string) (int64, bool) {
+	_, rest, found := bytes.Cut(text, []byte(mark))
+	digits := len(rest) - len(bytes.TrimLeft(rest, "0123456789"))
+	n, err := strconv.ParseInt(string(rest[:digits]), 10, 64)
+	return n, found && err == nil
+}
+
+func (b *bench) actor() store.Actor {
+	return store.Actor{OrganizationID: 1, RequestID: uuid.NewString(), TraceID: uuid.NewString()}
+}
+
+func (b *bench) addWebhook(tx *store.Tx, name, path, event string, status bugle.WebhookStatus) (int64, error) {
+	w := bugle.NewWebhook()
+	w.OrganizationID, w.Name, w.URL, w.Events, w.Status = 1, name, "http://"+b.sink+path, []string{event}, status
+	err := tx.AddWebhook(&w)
+	return w.ID, err
+}
+
+// fill makes the organization, the webhooks, and by changes of a user the deliveries. It returns the
+// bytes of one of them.
+func (b *bench) fill(ctx context.Context, f *figures) ([]byte, error) {
+	if _, err := b.db.EnsureOrganization(ctx, "Bench"); err != nil {
+		return nil, err
+	}
+	err := b.db.Update(ctx, func(tx *store.Tx) error {
+		for i := range b.Webhooks {
+			if _, err := b.addWebhook(tx, "drain", "/drain/"+strconv.Itoa(i), "user.updated", bugle.Active); err != nil {
+				return err
+			}
+		}
+		for i := range 3 {
+			if _, err := b.addWebhook(tx, "calm", "/calm/"+strconv.Itoa(i), "calendar.updated", bugle.Active); err != nil {
+				return err
+			}
+		}
+		if _, err := tx.Create(b.actor(), &personnel.Calendar, value.Map("name", "Operations", "color", "#2563eb")); err != nil {
+			return err
+		}
+		_, err := tx.Create(b.actor(), &personnel.User, value.Map("name", "Jane Roe", "email", "jane@example.com"))
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	began := time.Now()
+	changes := f.Deliveries / b.Webhooks
+	bar := b.progress(changes, "change")
+	err = each(ctx, changes, 16, func(ctx context.Context, i int) error {
+		defer bar.Add(1)
+		return b.db.Update(ctx, func(tx *store.Tx) error {
+			_, err := tx.Update(b.actor(), &personnel.User, 1, value.Map("notes", fmt.Sprintf("<p>Note %d of the bench.</p>", i)))
+			return err
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	f.ChangesPerSecond = float64(changes) / time.Since(began).Seconds()
+	return b.db.Envelope(ctx, 3) // after the calendar's and the user's creation
+}
+
+// each calls do for 0 to n-1, some at a time, until one fails.
+func each(ctx context.Context, n, workers int, do func(ctx context.Context, i int) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var next atomic.Int64
+	var group sync.WaitGroup
+	for range workers {
+		group.Go(func() {
+			for i := int(next.Add(1)) - 1; i < n && ctx.Err() == nil; i = int(next.Add(1)) - 1 {
+				if err := do(ctx, i); err != nil {
+					cancel(err)
+				}
+			}
+		})
+	}
+	group.Wait()
+	return context.Cause(ctx)
+}
+
+// limit returns how many requests a second a client can make that does nothing else.
+func (b *bench) limit(ctx context.Context, body []byte) (float64, error) {
+	const workers = 64
+	n := min(max(b.Deliveries, 30000), 100000)
+	transport := &http.Transport{MaxIdleConns: workers, MaxIdleConnsPerHost: workers, DisableCompression: true}
+	defer transport.CloseIdleConnections()
+	client := &http.Client{Transport: transport} // to the sink of this run only, as a measure for the guarded one
+	target := "http://" + b.sink + "/limit"
+	began := time.Now()
+	err := each(ctx, n, workers, func(ctx context.Context, _ int) error {
+		r, err := http.NewRequestWithContext(ctx, http.MethodPost, target, bytes.NewReader(body))
+		if err != nil {
+			return err
+		}
+		r.Header["Content-Type"] = []string{"application/json"}
+		r.Header["User-Agent"] = []string{userAgent()}
+		answer, err := client.Do(r)
+		if err != nil {
+			return err
+		}
+		_, err = io.Copy(io.Discard, answer.Body)
+		return errors.Join(err, answer.Body.Close())
+	})
+	return float64(n) / time.Since(began).Seconds(), err
+}
+
+// latency makes 50 changes a second and returns quantiles of the time until they arrive, in
+// milliseconds.
+func (b *bench) latency(ctx context.Context) (p50, p99 float64, err error) {
+	const pause = 20 * time.Millisecond
+	n := int(b.Calm / pause)
+	bar := b.progress(n, "latency")
+	defer bar.Finish()
+	b.mu.Lock()
+	b.latencies = nil
+	b.mu.Unlock()
+	ticker := time.NewTicker(pause)
+	defer ticker.Stop()
+	for range n {
+		err := b.db.Update(ctx, func(tx *store.Tx) error {
+			_, err := tx.Update(b.actor(), &personnel.Calendar, 1, value.Map("description", stamp+strconv.FormatInt(time.Now().UnixNano(), 10)))
+			return err
+		})
+		if err != nil {
+			return 0, 0, err
+		}
+		bar.Add(1)
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return 0, 0, context.Cause(ctx)
+		}
+	}
+	give := time.Now().Add(10 * time.Second)
+	for {
+		b.mu.Lock()
+		arrived := slices.Clone(b.latencies)
+		b.mu.Unlock()
+		if len(arrived) == 3*n {
+			slices.Sort(arrived)
+			return arrived[len(arrived)/2], arrived[len(arrived)*99/100], nil
+		}
+		if time.Now().After(give) {
+			return 0, 0, fmt.Errorf("only %d of %d deliveries arrived within 10 s", len(arrived), 3*n)
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return 0, 0, context.Cause(ctx)
+		}
+	}
+}
+
+// hang makes webhooks whose receiver never answers, with deliveries that wait, and lets them go.
+func (b *bench) hang(ctx context.Context) error {
+	var ids []int64
+	err := b.db.Update(ctx, func(tx *store.Tx) error {
+		for i := range b.Hang {
+			id, err := b.addWebhook(tx, "hang", "/hang/"+strconv.Itoa(i), "message.created", bugle.Paused)
+			if err != nil {
+				return err
+			}
+			ids = append(ids, id)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	bar := b.progress(b.Waiting, "hang")
+	err = each(ctx, b.Waiting, 16, func(ctx context.Context, i int) error {
+		defer bar.Add(1)
+		return b.db.Update(ctx, func(tx *store.Tx) error {
+			_, err := tx.Create(b.actor(), &personnel.Message, value.Map("message", "hello", "channels", "mail"))
+			return err
+		})
+	})
+	if err != nil {
+		return err
+	}
+	return b.db.Update(ctx, func(tx *store.Tx) error {
+		for _, id := range ids {
+			w, err := tx.Webhook(1, id)
+			if err != nil {
+				return err
+			}
+			w.Status = bugle.Active
+			if err := tx.SaveWebhook(w); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (b *bench) progress(n int, what string) *progressbar.ProgressBar {
+	w := b.stderr
+	if file, ok := w.(*os.File); !ok || !isTerminal(file) {
+		w = io.Discard
+	}
+	return progressbar.NewOptions(n, progressbar.OptionSetWriter(w), progressbar.OptionSetDescription(fmt.Sprintf("%-8s", what)),
+		progressbar.OptionShowCount(), progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish())
+}
+
+func isTerminal(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+// peakMemory is the most memory that this process had resident, in megabytes; 0 where the system
+// does not say.
+func peakMemory() float64 {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := bytes.Cut(status, []byte("VmHWM:"))
+	kilobytes := 0.0
+	if fields := bytes.Fields(rest); len(fields) > 0 {
+		kilobytes, _ = strconv.ParseFloat(string(fields[0]), 64)
+	}
+	return kilobytes / 1024
+}
+
+// sinkCommand is the receiver of a bench, in a process of its own so that it does not count as the
+// server's memory and work.
+type sinkCommand struct{}
+
+// Run answers until standard input ends, as it does when the bench does.
+func (*sinkCommand) Run(ctx context.Context, out *output) error {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	server := &http.Server{
+		ReadHeaderTimeout: 10 * time.Second,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			now := time.Now().UnixNano()
+			io.Copy(io.Discard, r.Body)
+			if strings.HasPrefix(r.URL.Path, "/hang/") {
+				<-r.Context().Done()
+				return
+			}
+			if strings.HasPrefix(r.URL.Path, "/calm/") {
+				w.Header().Set("X-Received", strconv.FormatInt(now, 10))
+			}
+			w.WriteHeader(http.StatusOK)
+		}),
+	}
+	go func() {
+		io.Copy(io.Discard, out.Stdin)
+		server.Close()
+	}()
+	defer context.AfterFunc(ctx, func() { server.Close() })()
+	fmt.Fprintln(out.Stdout, listener.Addr())
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// startSink starts this program once more, as the sink, and returns its address.
+func startSink(ctx context.Context) (address string, stop func(), err error) {
+	program, err := os.Executable()
+	if err != nil {
+		return "", nil, err
+	}
+	sink := exec.CommandContext(ctx, program, "bench-sink")
+	stdin, err := sink.StdinPipe()
+	if err != nil {
+		return "", nil, err
+	}
+	stdout, err := sink.StdoutPipe()
+	if err != nil {
+		return "", nil, err
+	}
+	if err := sink.Start(); err != nil {
+		return "", nil, fmt.Errorf("start the sink: %w", err)
+	}
+	stop = func() {
+		stdin.Close()
+		sink.Wait()
+	}
+	line, err := bufio.NewReader(stdout).ReadString('\n')
+	if err != nil {
+		stop()
+		return "", nil, fmt.Errorf("start the sink: %w", err)
+	}
+	return strings.TrimSpace(line), stop, nil
+}

@@ -1,4 +1,7 @@
 package main
+
 import "context"
+
 type demoCommand struct{}
-func (c *demoCommand) Run(ctx context.Context, out *output) error {return nil}
+
+func (c *demoCommand) Run(ctx context.Context, out *output) error { return nil }

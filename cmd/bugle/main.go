@@ -21,6 +21,8 @@ type commands struct {
 	Verify verifyCommand `cmd:"" help:"Check a signature: body on standard input, headers as flags."`
 	Bench  benchCommand  `cmd:"" help:"Measure deliveries against the limit of a bare client, side by side."`
 
+	BenchSink sinkCommand `cmd:"" hidden:""`
+
 	Version kong.VersionFlag `help:"Print the version and exit." short:"V"`
 }
 
@@ -81,4 +83,3 @@ func version() string {
 
 // userAgent names the server to receivers.
 func userAgent() string { return "Bugle/" + version() }
-

@@ -209,23 +209,23 @@ func (tx *Tx) Redeliver(organizationID, id int64) (*bugle.Delivery, error) {
 	if _, err := tx.Webhook(organizationID, d.WebhookID); err != nil {
 		return nil, fmt.Errorf("redeliver delivery %d: its webhook was deleted: %w", id, bugle.ErrConflict)
 	}
-	place := tx.placeAfter()
+	place, due := tx.placeAfter(), tx.now.UnixMicro()
 	n, err := tx.count(`
 		UPDATE deliveries
-		SET    state = 0, order_us = $1, next_attempt_us = $1, attempts_before = attempts, finished_us = 0
-		WHERE  id = $2 AND state <> 0`, place, id)
+		SET    state = 0, order_us = $1, next_attempt_us = $2, attempts_before = attempts, finished_us = 0
+		WHERE  id = $3 AND state <> 0`, place, due, id)
 	if err != nil {
 		return nil, fmt.Errorf("redeliver delivery %d: %w", id, err)
 	}
 	if n == 0 {
 		// In an ordered lane this may be one that waits for its retry at the head of the lane.
-		if err := tx.exec("UPDATE deliveries SET next_attempt_us = $1 WHERE id = $2 AND next_attempt_us > $1", tx.now.UnixMicro(), id); err != nil {
+		if err := tx.exec("UPDATE deliveries SET next_attempt_us = $1 WHERE id = $2 AND next_attempt_us > $1", due, id); err != nil {
 			return nil, fmt.Errorf("redeliver delivery %d: %w", id, err)
 		}
 		tx.committed.Webhooks = append(tx.committed.Webhooks, d.WebhookID)
 	} else {
 		tx.committed.Deliveries = append(tx.committed.Deliveries, NewDelivery{ID: id, WebhookID: d.WebhookID, EventID: d.EventID,
-			Order: place, Due: place, Attempts: d.AttemptsCount, AttemptsBefore: d.AttemptsCount})
+			Order: place, Due: due, Attempts: d.AttemptsCount, AttemptsBefore: d.AttemptsCount})
 	}
 	return tx.Delivery(organizationID, id)
 }

@@ -124,10 +124,10 @@ func (tx *Tx) addDeliveries(e *bugle.Event, webhookID int64) error {
 	if err != nil || len(sequences) == 0 {
 		return err
 	}
-	place := tx.place()
+	place, due := tx.place(), tx.now.UnixMicro() // differ if the clock has gone back: they are due all the same
 	for _, id := range slices.Sorted(maps.Keys(sequences)) {
-		d := NewDelivery{WebhookID: id, EventID: e.ID, Order: place, Due: place, Envelope: e.Envelope}
-		err := tx.one([]any{&d.ID}, insertDelivery, e.OrganizationID, id, e.ID, sequences[id], place, place, e.CreatedAt.UnixMicro())
+		d := NewDelivery{WebhookID: id, EventID: e.ID, Order: place, Due: due, Envelope: e.Envelope}
+		err := tx.one([]any{&d.ID}, insertDelivery, e.OrganizationID, id, e.ID, sequences[id], place, due, e.CreatedAt.UnixMicro())
 		if err != nil {
 			return err
 		}

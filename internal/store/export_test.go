@@ -1,6 +1,10 @@
 package store
 
-import "context"
+import (
+	"context"
+
+	"github.com/buglehq/bugle/personnel"
+)
 
 // Exec runs SQL within the transaction.
 func (tx *Tx) Exec(query string, args ...any) error { return tx.exec(query, args...) }
@@ -16,3 +20,12 @@ func (s *Store) Waiting() (n int, closed bool) {
 	defer s.writer.mu.Unlock()
 	return len(s.writer.waiting[changes]) + len(s.writer.waiting[results]), s.writer.closed
 }
+
+// Save gives a resource values, by field name and as stored, as a side effect does.
+func (tx *Tx) Save(a Actor, k *personnel.Kind, id int64, values map[string]any) error {
+	return change{tx, a}.Save(k, id, values)
+}
+
+// Insert writes a resource as it is, with its side effects and event, for fields that no request can
+// write.
+func (tx *Tx) Insert(a Actor, r *personnel.Resource) error { return change{tx, a}.insert(r) }

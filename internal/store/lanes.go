@@ -1,9 +1,11 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -112,25 +114,28 @@ func (s *Store) Envelopes(ctx context.Context, eventIDs []int64, with func(event
 // Promote makes those deliveries due whose wait for a retry has ended, at most limit, and returns
 // how many they were. They go to the end of their lanes.
 func (s *Store) Promote(ctx context.Context, limit int) (int, error) {
-	promoted := 0
+	var promoted []NewDelivery
 	err := s.writer.do(ctx, func(tx *Tx) error {
 		place := tx.placeAfter()
-		return tx.each(func(scan func(to ...any) error) error {
-			d := NewDelivery{Order: place, Due: place}
+		err := tx.each(func(scan func(to ...any) error) error {
+			d := NewDelivery{Order: place, Due: tx.now.UnixMicro()}
 			err := scan(&d.ID, &d.WebhookID, &d.EventID, &d.Attempts, &d.AttemptsBefore)
-			tx.committed.Deliveries = append(tx.committed.Deliveries, d)
-			promoted++
+			promoted = append(promoted, d)
 			return err
 		}, `
 			UPDATE deliveries
 			SET    state = 0, order_us = $1
 			WHERE  id IN (SELECT id FROM deliveries WHERE state = 1 AND next_attempt_us <= $2 ORDER BY next_attempt_us, id LIMIT $3)
 			RETURNING id, webhook_id, event_id, attempts, attempts_before`, place, tx.now.UnixMicro(), limit)
+		// RETURNING keeps no order, but lanes have one: that of the place, which is one for all, and the id.
+		slices.SortFunc(promoted, func(a, b NewDelivery) int { return cmp.Compare(a.ID, b.ID) })
+		tx.committed.Deliveries = append(tx.committed.Deliveries, promoted...)
+		return err
 	}, results)
 	if err != nil {
 		return 0, fmt.Errorf("promote retries: %w", err)
 	}
-	return promoted, nil
+	return len(promoted), nil
 }
 
 // NextRetry returns when the next wait for a retry ends; zero if nothing waits.

@@ -117,7 +117,7 @@ func (tx *Tx) Update(a Actor, k *personnel.Kind, id int64, sent *value.Array) (*
 	if err := c.check(r, read, sent, false, invalid); err != nil {
 		return nil, err
 	}
-	if err := c.update(old, r, sent.Has("updated_at")); err != nil {
+	if err := c.update(old, r); err != nil {
 		return nil, fmt.Errorf("update %s %d: %w", k.Name, id, err)
 	}
 	return tx.Get(a.OrganizationID, k, id)
@@ -157,7 +157,7 @@ func (c change) Save(k *personnel.Kind, id int64, values map[string]any) error {
 	for name, v := range values {
 		r.Set(name, v)
 	}
-	return c.update(old, r, false)
+	return c.update(old, r)
 }
 
 func (c change) Attach(table string, values map[string]any) error {
@@ -254,18 +254,19 @@ func (c change) insert(r *personnel.Resource) error {
 }
 
 // update writes what differs between two states of a resource, and adds its event. Without a
-// difference it does nothing. With dated, updated_at is what the caller says, and a difference.
-func (c change) update(old, r *personnel.Resource, dated bool) error {
+// difference it does nothing. An updated_at that differs is the caller's wish, else it becomes now.
+func (c change) update(old, r *personnel.Resource) error {
 	k := r.Kind
+	dated := old.Get("updated_at") != r.Get("updated_at")
 	if !dated {
 		r.Set("updated_at", c.Now())
 	}
 	causes, changed := personnel.Difference(old, r)
-	if dated && !changed && old.Get("updated_at") != r.Get("updated_at") {
-		causes, changed = []bugle.Cause{{Attribute: "updated_at", Old: old.Get("updated_at"), New: r.Get("updated_at")}}, true
+	if !changed && !dated {
+		return nil
 	}
 	if !changed {
-		return nil
+		causes = []bugle.Cause{{Attribute: "updated_at", Old: old.Get("updated_at"), New: r.Get("updated_at")}}
 	}
 	if k.BeforeUpdate != nil {
 		if err := k.BeforeUpdate(c, old, r); err != nil {

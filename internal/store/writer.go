@@ -251,7 +251,7 @@ func (w *writer) prepare(query string) (*sql.Stmt, error) {
 	if stmt, ok := w.stmts[query]; ok {
 		return stmt, nil
 	}
-	stmt, err := w.conn.PrepareContext(context.Background(), query)
+	stmt, err := w.conn.PrepareContext(context.Background(), positional(query))
 	if err != nil {
 		return nil, fmt.Errorf("prepare %q: %w", firstWords(query), err)
 	}
