@@ -85,6 +85,9 @@ func (c *keyCreateCommand) Run(ctx context.Context, out *output) error {
 	if key.OrganizationID == 0 {
 		key.OrganizationID = first.ID
 	}
+	if _, err := db.View(ctx, key.OrganizationID); err != nil {
+		return fmt.Errorf("--organization is %d: %w", key.OrganizationID, err)
+	}
 	if c.Expires > 0 {
 		key.ExpiresAt = time.Now().Add(c.Expires)
 	}

@@ -1,0 +1,35 @@
+package main
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+)
+
+func TestBench_json(t *testing.T) {
+	t.Setenv(asBugle, "1") // for the sink
+	status, stdout, stderr := runBugle(t, "", "bench", "--deliveries", "2000", "--webhooks", "20", "--calm", "1s", "--hang", "1", "--waiting", "50", "--json")
+	if status != 0 {
+		t.Fatalf("status %d, stderr %q", status, stderr)
+	}
+	var f map[string]float64
+	if err := json.Unmarshal([]byte(stdout), &f); err != nil {
+		t.Fatalf("%v: %s", err, stdout)
+	}
+	for _, name := range []string{"limit_per_second", "deliveries_per_second", "ratio", "p50_ms", "p99_ms", "hang_p50_ms", "hang_p99_ms", "changes_per_second", "body_bytes"} {
+		if f[name] <= 0 {
+			t.Errorf("%s is %v", name, f[name])
+		}
+	}
+	if f["deliveries"] != 2000 || f["webhooks"] != 20 || f["hang"] != 1 {
+		t.Errorf("counts: %v", f)
+	}
+}
+
+func TestBench_refusesOptions(t *testing.T) {
+	for _, args := range [][]string{{"--deliveries", "5"}, {"--webhooks", "0"}, {"--hang=-1"}, {"--waiting", "0"}, {"--calm", "1ms"}} {
+		if status, _, stderr := runBugle(t, "", append([]string{"bench"}, args...)...); status == 0 || !strings.Contains(stderr, strings.TrimSuffix(args[0], "=-1")+" is ") {
+			t.Errorf("%v: status %d, stderr %q", args, status, stderr)
+		}
+	}
+}
