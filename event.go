@@ -78,9 +78,13 @@ func TestEnvelope(payload any, created time.Time, requestID, traceID string) Env
 // Closest returns the candidate most like name, for "did you mean": at most a third of its letters
 // away, else the empty string.
 func Closest(name string, candidates []string) string {
+	name = strings.ToLower(name)
 	best, bestDistance := "", len(name)/3+1
 	for _, c := range candidates {
-		if d := distance(strings.ToLower(name), c); d < bestDistance {
+		if max(len(name)-len(c), len(c)-len(name)) >= bestDistance {
+			continue // its distance is no less: a name as long as a request may be is not compared at all
+		}
+		if d := distance(name, c); d < bestDistance {
 			best, bestDistance = c, d
 		}
 	}

@@ -157,12 +157,13 @@ func MaskHeader(h Header) Header {
 var reserved = []string{"Host", "Content-Length", "Content-Type", "Transfer-Encoding", "Connection", "Expect",
 	"Upgrade", "Trailer", "Te", "Keep-Alive", "Proxy-Connection", "Signature", "Webhook-Id", "Webhook-Timestamp", "Webhook-Signature"}
 
-// maxSecret, maxURL and the like are in bytes.
+// maxSecret, maxURL and the like are in bytes; maxEvents and maxHeaders are how many there may be.
 const (
 	maxName        = 255
 	maxDescription = 65535
 	maxURL         = 2048
 	maxSecret      = 255
+	maxEvents      = 1000
 	maxHeaders     = 32
 	maxHeaderValue = 4096
 )
@@ -330,6 +331,10 @@ func (f *fieldReader) list(name string) ([]any, bool) {
 func (f *fieldReader) events(to *[]string, known []string) {
 	items, ok := f.list("events")
 	if !ok {
+		return
+	}
+	if len(items) > maxEvents {
+		f.problems.Add("events", "The events field must not hold more than %d events; it holds %d.", maxEvents, len(items))
 		return
 	}
 	events := make([]string, 0, len(items))

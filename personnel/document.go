@@ -17,7 +17,7 @@ func documentParsed(r *Resource, v *View) any {
 		return nil
 	}
 	return documentTag.ReplaceAllStringFunc(document.Text("content"), func(tag string) string {
-		if text := tagText(strings.Trim(tag, "{}"), r, v); text != "" {
+		if text := tagText(tag[1:len(tag)-1], r, v); text != "" {
 			return text
 		}
 		return tag

@@ -8,9 +8,9 @@ import (
 	"github.com/buglehq/bugle/value"
 )
 
-// fieldKey is what a custom field may be called: words of lower-case letters and digits joined by
-// single underscores.
-var fieldKey = regexp.MustCompile(`(?i)^[a-z0-9]+(_[a-z0-9]+)*$`)
+// fieldKey is what a custom field may be called: words of ASCII letters and digits joined by single
+// underscores.
+var fieldKey = regexp.MustCompile(`^[a-zA-Z0-9]+(_[a-zA-Z0-9]+)*$`)
 
 var fieldTypes = []any{"component_text", "boolean", "code", "color", "country", "date", "datetime-local", "email", "file",
 	"number", "password", "select", "text", "textarea", "timezone"}
@@ -85,12 +85,17 @@ func checkCustom(d *Resource, key string, v any) string {
 		rules = append(rules, rule{name: "required"})
 	}
 	rules = append(rules, parseRules(d.Text("rules"))...)
-	if v == nil || v == "" {
+	text, isText := v.(string)
+	missing := v == nil || isText && strings.TrimSpace(text) == ""
+	list, isList := v.(*value.Array)
+	if missing || isList && list.Len() == 0 {
 		for _, r := range rules {
 			if r.name == "required" {
 				return "The " + key + " field is required."
 			}
 		}
+	}
+	if missing {
 		return ""
 	}
 	if wanted := typeRule(d.Text("type")); wanted != "" {

@@ -72,7 +72,7 @@ func (f *Field) store(v any) (stored any, wanted string) {
 		if n, ok := asInteger(v); ok && n > 0 {
 			return n, ""
 		}
-		return nil, "must be the id of a " + strings.ToLower(ByName(f.Refers).Class)
+		return nil, "must be the id of an existing " + strings.ToLower(ByName(f.Refers).Class)
 	case Code:
 		n, ok := asInteger(v)
 		if ok && slices.Contains(f.Options, any(n)) {

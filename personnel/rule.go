@@ -160,15 +160,14 @@ func CheckRules(text string) string {
 		if !slices.Contains(Rules, r.name) {
 			return fmt.Sprintf("The rules field holds the unknown rule %q; known are %s.", r.name, strings.Join(Rules, ", "))
 		}
-		switch r.name {
-		case "min", "max", "size", "digits":
-			if _, err := strconv.ParseFloat(r.arg(0), 64); err != nil {
-				return fmt.Sprintf("The rule %s in the rules field needs a number, such as %s:20.", r.name, r.name)
-			}
-		case "between":
-			if _, err := strconv.ParseFloat(r.arg(1), 64); err != nil {
-				return "The rule between in the rules field needs two numbers, such as between:1,20."
-			}
+		_, first := asNumber(r.arg(0))
+		_, second := asNumber(r.arg(1))
+		_, whole := asInteger(r.arg(0))
+		switch {
+		case slices.Contains([]string{"min", "max", "size"}, r.name) && !first, r.name == "digits" && !whole:
+			return fmt.Sprintf("The rule %s in the rules field needs a number, such as %s:20.", r.name, r.name)
+		case r.name == "between" && (!first || !second):
+			return "The rule between in the rules field needs two numbers, such as between:1,20."
 		}
 	}
 	return ""

@@ -91,15 +91,17 @@ var (
 	// a separator that has nothing on one side, such as " - " at the end or twice in a row
 	surplus    = regexp.MustCompile(`(\s*[-–—|/,.:;·]+\s*){2,}`)
 	separators = " \t-–—|/,.:;·"
+	firstMark  = '\U000F0000' // of those for private use
 )
 
 // displayName fills the format's tokens; a missing value is empty, and separators left over at the
-// ends, or in a row, go.
+// ends, or in a row, go. What values hold stays as it is.
 func displayName(r *Resource, format string) string {
 	if format == DefaultDisplayName || format == "" {
 		return r.Text("name")
 	}
 	missing := false
+	var values []string // of a mark, and what it stands for: meanwhile a value is one character, so that it is not trimmed
 	name := displayTag.ReplaceAllStringFunc(format, func(tag string) string {
 		relation, field, nested := strings.Cut(strings.Trim(tag, "{}"), ".")
 		text := ""
@@ -109,20 +111,25 @@ func displayName(r *Resource, format string) string {
 		case nested && r.Related[relation] != nil:
 			text = r.Related[relation].Text(field)
 		}
-		missing = missing || text == ""
-		return text
-	})
-	if !missing {
-		return name
-	}
-	name = surplus.ReplaceAllStringFunc(name, func(run string) string {
-		first, size := utf8.DecodeRuneInString(strings.TrimLeft(run, " \t"))
-		if size == 0 {
-			return " "
+		if text == "" {
+			missing = true
+			return ""
 		}
-		return run[:strings.IndexRune(run, first)] + string(first) + " "
+		mark := string(firstMark + rune(len(values)))
+		values = append(values, mark, text)
+		return mark
 	})
-	return strings.Join(strings.Fields(strings.Trim(name, separators)), " ")
+	if missing {
+		name = surplus.ReplaceAllStringFunc(name, func(run string) string {
+			first, size := utf8.DecodeRuneInString(strings.TrimLeft(run, " \t"))
+			if size == 0 {
+				return " "
+			}
+			return run[:strings.IndexRune(run, first)] + string(first) + " "
+		})
+		name = strings.Join(strings.Fields(strings.Trim(name, separators)), " ")
+	}
+	return strings.NewReplacer(values...).Replace(name)
 }
 
 // profilePhotoURL is the photo's URL, or that of a picture with the initials, which the browser

@@ -305,16 +305,20 @@ func (tx *Tx) recordFailure(r *Result) error {
 	return err
 }
 
-// CancelOrphans cancels pending deliveries of a webhook that was deleted, at most limit, and returns
-// how many they were.
+// CancelOrphans cancels pending deliveries of a webhook that was deleted, due or waiting for a retry,
+// at most limit, and returns how many they were.
 func (s *Store) CancelOrphans(ctx context.Context, webhookID int64, limit int) (int, error) {
 	var n int64
 	err := s.writer.do(ctx, func(tx *Tx) (err error) {
 		n, err = tx.count(`
 			UPDATE deliveries
 			SET    state = 4, finished_us = $1
-			WHERE  id IN (SELECT id FROM deliveries WHERE state = 0 AND webhook_id = $2 ORDER BY order_us, id LIMIT $3)
-			AND    NOT EXISTS (SELECT 1 FROM webhooks WHERE id = $4)`, tx.now.UnixMicro(), webhookID, limit, webhookID)
+			WHERE  id IN (
+			    SELECT id FROM deliveries WHERE state = 0 AND webhook_id = $2
+			    UNION ALL
+			    SELECT id FROM deliveries WHERE state = 1 AND next_attempt_us > 0 AND +webhook_id = $2 -- by the index of those that wait
+			    LIMIT $3)
+			AND    NOT EXISTS (SELECT 1 FROM webhooks WHERE id = $2)`, tx.now.UnixMicro(), webhookID, limit)
 		return err
 	}, results)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/buglehq/bugle/internal/store"
@@ -153,4 +154,23 @@ func TestOpen_again(t *testing.T) {
 	if err != nil || len(due) != 1 || due[0].ID != ids[0] {
 		t.Errorf("due deliveries are %+v, %v, want those of before: %d", due, err, ids)
 	}
+}
+
+// A server and commands may be started on a new database at the same moment.
+func TestOpen_migratesOnce(t *testing.T) {
+	path := databasePath(t)
+	var group sync.WaitGroup
+	for range 8 {
+		group.Go(func() {
+			s, err := store.Open(t.Context(), "sqlite:"+path, store.Options{})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
 }

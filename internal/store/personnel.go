@@ -1,9 +1,11 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/buglehq/bugle"
@@ -180,13 +182,17 @@ func (c change) check(r *personnel.Resource, read []int, sent *value.Array, crea
 			referred := personnel.ByName(f.Refers)
 			_, err := c.Find(referred, v.(int64))
 			if errors.Is(err, bugle.ErrNotFound) {
-				invalid.Add(f.Name, "The %s field must be the id of a %s; there is none with the id %d.", f.Name, strings.ToLower(referred.Class), v)
+				invalid.Add(f.Name, "The %s field must be the id of an existing %s; there is none with the id %d.", f.Name, strings.ToLower(referred.Class), v)
 			} else if err != nil {
 				return err
 			}
 		case f.Unique:
 			var other int64
-			err := c.tx.one([]any{&other}, "SELECT id FROM "+r.Kind.Table+" WHERE organization_id = $1 AND "+quoted(f.Name)+" = $2 AND id <> $3",
+			same := quoted(f.Name) + " = $2"
+			if f.Type == personnel.Email { // people write them in either case
+				same = "LOWER(" + quoted(f.Name) + ") = LOWER($2)"
+			}
+			err := c.tx.one([]any{&other}, "SELECT id FROM "+r.Kind.Table+" WHERE organization_id = $1 AND "+same+" AND id <> $3",
 				c.a.OrganizationID, v, r.ID())
 			if err == nil {
 				invalid.Add(f.Name, "The %s has already been taken.", f.Name)
@@ -195,6 +201,7 @@ func (c change) check(r *personnel.Resource, read []int, sent *value.Array, crea
 			}
 		}
 	}
+	sortProblems(invalid, r.Kind)
 	definitions, err := c.customFields(r)
 	if err != nil {
 		return err
@@ -203,6 +210,14 @@ func (c change) check(r *personnel.Resource, read []int, sent *value.Array, crea
 		r.Custom = personnel.ReadCustom(definitions, r.Custom, sent, creating, invalid)
 	}
 	return invalid.Err()
+}
+
+// sortProblems puts problems into the order of the kind's fields.
+func sortProblems(invalid *bugle.InvalidError, k *personnel.Kind) {
+	position := func(p bugle.Problem) int {
+		return slices.IndexFunc(k.Fields, func(f personnel.Field) bool { return f.Name == p.Field })
+	}
+	slices.SortStableFunc(invalid.Problems, func(a, b bugle.Problem) int { return cmp.Compare(position(a), position(b)) })
 }
 
 // customFields returns the definitions of the custom fields that a resource may have.

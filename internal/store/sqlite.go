@@ -12,10 +12,11 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"time"
 
+	"github.com/gofrs/flock"
 	"github.com/pressly/goose/v3"
-	"modernc.org/sqlite" // registers the driver "sqlite"
-	sqlitelib "modernc.org/sqlite/lib"
+	_ "modernc.org/sqlite" // registers the driver "sqlite"
 )
 
 //go:embed migrations
@@ -28,7 +29,7 @@ func (s *Store) open(ctx context.Context, path string, log *slog.Logger) error {
 		return err
 	}
 	writing.SetMaxOpenConns(1)
-	if err := migrate(ctx, writing, log); err != nil {
+	if err := migrateAlone(ctx, path, writing, log); err != nil {
 		return errors.Join(err, writing.Close())
 	}
 	if s.readers, err = sql.Open("sqlite", dsn(path, []string{"query_only(1)"})); err != nil {
@@ -54,6 +55,16 @@ func dsn(path string, pragmas []string) string {
 		"wal_autocheckpoint(4000)", "cache_size(-16000)", "temp_store(MEMORY)",
 	}, pragmas...)}
 	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
+}
+
+// migrateAlone is migrate by one process at a time: the server and a command may both be started on a
+// new database.
+func migrateAlone(ctx context.Context, path string, db *sql.DB, log *slog.Logger) error {
+	lock := flock.New(path + ".migrating")
+	if _, err := lock.TryLockContext(ctx, 10*time.Millisecond); err != nil {
+		return fmt.Errorf("wait for another process to migrate the tables: %w", err)
+	}
+	return errors.Join(migrate(ctx, db, log), lock.Unlock())
 }
 
 // migrate applies what is missing of the migrations.
@@ -84,12 +95,6 @@ func migrate(ctx context.Context, db *sql.DB, log *slog.Logger) error {
 		return fmt.Errorf("migrate: %w", err)
 	}
 	return nil
-}
-
-// isUnique reports whether err says that a value is taken already.
-func isUnique(err error) bool {
-	var e *sqlite.Error
-	return errors.As(err, &e) && (e.Code() == sqlitelib.SQLITE_CONSTRAINT_UNIQUE || e.Code() == sqlitelib.SQLITE_CONSTRAINT_PRIMARYKEY)
 }
 
 // The parts of SQL that PostgreSQL writes differently.

@@ -87,7 +87,8 @@ func redactDSN(name string) string {
 	return scheme + ":…"
 }
 
-// Close waits for the commit under way and closes the database. Changes that wait are refused.
+// Close waits for the commit under way and closes the database. Changes that wait are refused. Once
+// it is closed, Close does nothing.
 func (s *Store) Close() error {
 	var errs []error
 	if s.writer != nil {
@@ -100,6 +101,14 @@ func (s *Store) Close() error {
 		errs = append(errs, s.lock.Unlock())
 	}
 	return errors.Join(errs...)
+}
+
+// Closed reports whether Close was called: changes fail with ErrClosed then, and reads with an error
+// of database/sql.
+func (s *Store) Closed() bool {
+	s.writer.mu.Lock()
+	defer s.writer.mu.Unlock()
+	return s.writer.closed
 }
 
 // Committed is what a commit means for the delivery engine.

@@ -156,14 +156,14 @@ func (tx *Tx) AddWebhook(w *bugle.Webhook) error {
 	return tx.subscribe(w)
 }
 
-// SaveWebhook writes a webhook that is there already.
+// SaveWebhook writes a webhook that is there already, or returns bugle.ErrNotFound.
 func (tx *Tx) SaveWebhook(w *bugle.Webhook) error {
 	w.UpdatedAt = tx.now
 	schedule, headers, err := encodeWebhook(w)
 	if err != nil {
 		return fmt.Errorf("save webhook %d: %w", w.ID, err)
 	}
-	err = tx.exec(`
+	n, err := tx.count(`
 		UPDATE webhooks
 		SET    name = $1, description = $2, url = $3, method = $4, secret = $5, old_secret = $6, old_secret_us = $7, status = $8,
 		       timeout_seconds = $9, max_attempts = $10, retry_schedule = $11, max_concurrency = $12, rate_per_second = $13,
@@ -174,6 +174,9 @@ func (tx *Tx) SaveWebhook(w *bugle.Webhook) error {
 		w.ID, w.OrganizationID)
 	if err != nil {
 		return fmt.Errorf("save webhook %d: %w", w.ID, err)
+	}
+	if n == 0 {
+		return fmt.Errorf("save webhook %d: %w", w.ID, bugle.ErrNotFound)
 	}
 	if err := tx.exec("DELETE FROM webhook_events WHERE webhook_id = $1", w.ID); err != nil {
 		return fmt.Errorf("save webhook %d: %w", w.ID, err)

@@ -79,10 +79,17 @@ func (w *writer) start(ctx context.Context) error {
 
 func (w *writer) close() error {
 	w.mu.Lock()
+	again := w.closed
 	w.closed = true
 	w.mu.Unlock()
+	if again {
+		return nil
+	}
 	w.signal()
 	<-w.done
+	for _, stmt := range w.stmts {
+		stmt.Close() // one left open keeps the file open, and the log beside it
+	}
 	return errors.Join(w.conn.Close(), w.db.Close())
 }
 

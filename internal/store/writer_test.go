@@ -44,7 +44,7 @@ func hold(t *testing.T, s *store.Store) (release func()) {
 
 // waitFor returns once n changes wait.
 func waitFor(s *store.Store, n int) {
-	for waiting, _ := s.Waiting(); waiting < n; waiting, _ = s.Waiting() {
+	for s.Waiting() < n {
 		runtime.Gosched()
 	}
 }
@@ -133,7 +133,7 @@ func TestStore_Update_failureIsUndoneAlone(t *testing.T) {
 		var mu sync.Mutex
 		var work sync.WaitGroup
 		change := func(name string, then func() error) {
-			waiting, _ := s.Waiting()
+			waiting := s.Waiting()
 			work.Go(func() {
 				err := s.Update(t.Context(), func(tx *store.Tx) error {
 					if err := addCalendar(name)(tx); err != nil {
@@ -227,7 +227,7 @@ func TestStore_Update_afterClose(t *testing.T) {
 	waitFor(s, 1)
 	closed := make(chan error)
 	go func() { closed <- s.Close() }()
-	for _, closing := s.Waiting(); !closing; _, closing = s.Waiting() {
+	for !s.Closed() {
 		runtime.Gosched()
 	}
 	release() // the change under way is finished, the one that waits refused

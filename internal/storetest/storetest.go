@@ -3,7 +3,10 @@ package storetest
 
 import (
 	"context"
+	"errors"
+	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -25,13 +28,37 @@ const BaseURL = "https://bugle.example.com"
 // at Start. It is closed when the test ends.
 func New(t testing.TB) (*store.Store, *clockwork.FakeClock) {
 	t.Helper()
-	clock := clockwork.NewFakeClockAt(Start)
-	s := Open(t, filepath.Join(t.TempDir(), "bugle.db"), store.Options{Clock: clock})
-	if _, err := s.EnsureOrganization(t.Context(), "1st Test Battalion"); err != nil {
+	empty, err := template()
+	if err != nil {
 		t.Fatal(err)
 	}
-	return s, clock
+	path := filepath.Join(t.TempDir(), "bugle.db")
+	if err := os.WriteFile(path, empty, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	clock := clockwork.NewFakeClockAt(Start)
+	return Open(t, path, store.Options{Clock: clock}), clock
 }
+
+// template returns the file of an empty database with the organization 1. It is made once, because
+// with the race detector the migrations take longer than most tests.
+var template = sync.OnceValues(func() ([]byte, error) {
+	folder, err := os.MkdirTemp("", "storetest-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(folder)
+	path := filepath.Join(folder, "bugle.db")
+	s, err := store.Open(context.Background(), "sqlite:"+path, store.Options{Clock: clockwork.NewFakeClockAt(Start)})
+	if err != nil {
+		return nil, err
+	}
+	_, err = s.EnsureOrganization(context.Background(), "1st Test Battalion")
+	if err := errors.Join(err, s.Close()); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(path)
+})
 
 // Open opens the SQLite database at the path and closes it when the test ends. The BaseURL is that
 // of this package unless o has one.

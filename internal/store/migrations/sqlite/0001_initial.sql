@@ -137,8 +137,7 @@ CREATE TABLE users (
     discord_private_channel_id TEXT,
     data            TEXT,
     created_at      TEXT,
-    updated_at      TEXT,
-    UNIQUE (organization_id, "email")
+    updated_at      TEXT
 );
 
 CREATE TABLE api_keys (
@@ -414,6 +413,7 @@ CREATE INDEX unit_slots_organization ON unit_slots (organization_id, id);
 CREATE INDEX unit_slots_unit_id ON unit_slots (unit_id);
 CREATE INDEX unit_slots_slot_id ON unit_slots (slot_id);
 CREATE INDEX users_organization ON users (organization_id, id);
+CREATE UNIQUE INDEX users_email ON users (organization_id, LOWER(email));
 CREATE INDEX users_position_id ON users (position_id);
 CREATE INDEX users_rank_id ON users (rank_id);
 CREATE INDEX users_specialty_id ON users (specialty_id);

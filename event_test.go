@@ -1,0 +1,114 @@
+package bugle
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/buglehq/bugle/value"
+)
+
+const (
+	requestID = "9b1f6f0e-6f0a-4c8e-9d55-0c0f6a3f3b11"
+	traceID   = "2c1d7a52-53a6-4f5c-8f43-7f6f7b0d9e21"
+	ids       = `"request_id":"` + requestID + `","trace_id":"` + traceID + `"`
+)
+
+var created = time.Date(2026, 1, 14, 12, 0, 0, 123456789, time.UTC)
+
+func TestEnvelope_JSON(t *testing.T) {
+	calendar := value.Map("id", 2, "name", `Übungen / "Ops"`, "description", nil, "color", "#2563eb", "created_at", "2026-01-01T00:00:00.000000Z",
+		"updated_at", "2026-01-14T12:00:00.000000Z", "label", "Calendar: 2")
+	const data = `"data":{"id":2,"name":"\u00dcbungen \/ \"Ops\"","description":null,"color":"#2563eb","created_at":"2026-01-01T00:00:00.000000Z",` +
+		`"updated_at":"2026-01-14T12:00:00.000000Z","label":"Calendar: 2"}`
+	tests := []struct {
+		name     string
+		envelope Envelope
+		want     string
+	}{
+		{"updated", Envelope{Event: "calendar.updated", Data: calendar, Changes: value.Map("name", `Übungen / "Ops"`, "updated_at", "2026-01-14 12:00:00")},
+			`{"event":"calendar.updated","created":"2026-01-14T12:00:00.123456Z",` + ids + `,` + data +
+				`,"changes":{"name":"\u00dcbungen \/ \"Ops\"","updated_at":"2026-01-14 12:00:00"}}`},
+		{"without changes", Envelope{Event: "calendar.updated", Data: calendar, Changes: value.NewArray(0)},
+			`{"event":"calendar.updated","created":"2026-01-14T12:00:00.123456Z",` + ids + `,` + data + `,"changes":[]}`},
+		{"null", Envelope{Event: "a"}, `{"event":"a","created":"2026-01-14T12:00:00.123456Z",` + ids + `,"data":null,"changes":null}`},
+		{"bare", Envelope{Event: "a", Bare: true, Data: "?"}, `{"event":"a","created":"2026-01-14T12:00:00.123456Z",` + ids + `}`},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			test.envelope.RequestID, test.envelope.TraceID = requestID, traceID
+			test.envelope.Created = created.In(time.FixedZone("elsewhere", 7200))
+			got, err := test.envelope.JSON()
+			if err != nil || string(got) != test.want {
+				t.Errorf("got\n%s, %v, want\n%s", got, err, test.want)
+			}
+		})
+	}
+	if _, err := (Envelope{Data: struct{}{}}).JSON(); err == nil {
+		t.Error("data that is no value is encoded")
+	}
+}
+
+func TestTestEnvelope(t *testing.T) {
+	const head = `{"event":"webhook.test","created":"2026-01-14T12:00:00.123456Z",` + ids
+	tests := []struct {
+		payload any
+		want    string
+	}{
+		{value.Map("status", "ok"), head + `,"data":{"status":"ok"},"changes":null}`},
+		{value.NewArray(0), head + `,"data":[],"changes":null}`},
+		{value.List("a"), head + `,"data":["a"],"changes":null}`},
+		{"text", head + `}`},
+		{int64(0), head + `}`},
+		{false, head + `}`},
+		{nil, head + `}`},
+	}
+	for _, test := range tests {
+		got, err := TestEnvelope(test.payload, created, requestID, traceID).JSON()
+		if err != nil || string(got) != test.want {
+			t.Errorf("%s: got\n%s, %v, want\n%s", value.Describe(test.payload), got, err, test.want)
+		}
+	}
+}
+
+func TestClosest(t *testing.T) {
+	candidates := []string{"user.created", "user.updated", "user.deleted", "event.created", "rankrecord.created"}
+	for name, want := range map[string]string{
+		"user.created":        "user.created",
+		"user.creatd":         "user.created",
+		"users.created":       "user.created",
+		"USER.UPDATED":        "user.updated",
+		"user_deleted":        "user.deleted",
+		"rank-record.created": "rankrecord.created",
+		"rankrecords.create":  "rankrecord.created",
+
+		"":                               "",
+		"u":                              "",
+		"mission.started":                "",
+		strings.Repeat("x", 1_000_000):   "",
+		"user.created" + "/user.created": "",
+	} {
+		if got := Closest(name, candidates); got != want {
+			t.Errorf("closest to %.40q is %q, want %q", name, got, want)
+		}
+	}
+	if got := Closest("user.created", nil); got != "" {
+		t.Errorf("among none it is %q", got)
+	}
+}
+
+func TestDistance(t *testing.T) {
+	for _, test := range []struct {
+		a, b string
+		want int
+	}{
+		{"", "", 0}, {"a", "", 1}, {"", "abc", 3}, {"abc", "abc", 0}, {"abc", "acb", 2}, {"kitten", "sitting", 3}, {"flaw", "lawn", 2}, {"saturday", "sunday", 3},
+	} {
+		if got := distance(test.a, test.b); got != test.want {
+			t.Errorf("from %q to %q: %d, want %d", test.a, test.b, got, test.want)
+		}
+		if got := distance(test.b, test.a); got != test.want {
+			t.Errorf("from %q to %q: %d, want %d", test.b, test.a, got, test.want)
+		}
+	}
+}
