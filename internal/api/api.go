@@ -33,7 +33,8 @@ type server struct {
 	store  *store.Store
 	o      Options
 	limits *limits
-	mux    *http.ServeMux // by the path below the version
+	mux    *http.ServeMux              // by the path below the version
+	open   map[string]http.HandlerFunc // what GET answers to anybody, by path
 }
 
 // New returns the handler of the API.
@@ -55,23 +56,39 @@ func New(s *store.Store, o Options) http.Handler {
 	srv.webhookActions()
 	srv.deliveries()
 
-	root := http.NewServeMux()
-	root.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
-	root.HandleFunc("GET /readyz", srv.ready)
-	root.HandleFunc("/", srv.version)
-	return srv.frame(root)
+	srv.open = map[string]http.HandlerFunc{
+		"/health": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) },
+		"/readyz": srv.ready,
+	}
+	return srv.frame(http.HandlerFunc(srv.root))
+}
+
+// root answers what is open, and else what has a version. It is no ServeMux: that would redirect
+// paths that it would clean up.
+func (s *server) root(w http.ResponseWriter, r *http.Request) {
+	open, ok := s.open[r.URL.Path]
+	if ok && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+		open(w, r)
+		return
+	}
+	s.version(w, r)
 }
 
 // ready answers 200 while the database can be read.
 func (s *server) ready(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
 	if _, err := s.store.Organizations(r.Context(), 1); err != nil {
 		s.o.Log.ErrorContext(r.Context(), "not ready", "error", err)
-		http.Error(w, `{"status":"the database cannot be read"}`, http.StatusServiceUnavailable)
+		w.WriteHeader(http.StatusServiceUnavailable)
+		w.Write([]byte(`{"status":"the database cannot be read"}`))
 		return
 	}
-	w.Header().Set("Content-Type", "application/json")
 	w.Write([]byte(`{"status":"ok"}`))
 }
+
+// exposed are the headers that pages of other origins may read. It is a list because * would mean a
+// header of that name, now that credentials are allowed.
+const exposed = "Allow, Retry-After, X-Perscom-Request-Id, X-Perscom-Trace-Id, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset"
 
 // frame is around every answer: ids, and what browsers of other origins may do.
 func (s *server) frame(next http.Handler) http.Handler {
@@ -80,10 +97,11 @@ func (s *server) frame(next http.Handler) http.Handler {
 		h["X-Perscom-Request-Id"] = []string{uuid.NewString()}
 		h["X-Perscom-Trace-Id"] = []string{uuid.NewString()}
 		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Cache-Control", "no-store")
 		if origin := r.Header.Get("Origin"); origin != "" {
 			h.Set("Access-Control-Allow-Origin", origin)
 			h.Set("Access-Control-Allow-Credentials", "true")
-			h.Set("Access-Control-Expose-Headers", "*")
+			h.Set("Access-Control-Expose-Headers", exposed)
 			h.Add("Vary", "Origin")
 			if r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" {
 				h.Set("Access-Control-Allow-Methods", r.Header.Get("Access-Control-Request-Method"))
@@ -101,6 +119,10 @@ func (s *server) version(w http.ResponseWriter, r *http.Request) {
 	q := &request{Request: r, w: w, server: s, actor: store.Actor{
 		RequestID: w.Header()["X-Perscom-Request-Id"][0], TraceID: w.Header()["X-Perscom-Trace-Id"][0],
 	}}
+	if err := q.identify(); err != nil {
+		q.fail(err)
+		return
+	}
 	version, rest, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
 	switch {
 	case version == "v1" || version == "v2":
@@ -137,7 +159,7 @@ type route struct {
 // methods are the routes of a path.
 type methods map[string]route
 
-// ServeHTTP answers one request: key, limit, scope, and then the route.
+// ServeHTTP answers one request: key, scope, and then the route.
 func (m methods) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	q := w.(*request)
 	q.Request = r
@@ -147,8 +169,13 @@ func (m methods) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (q *request) serve(m methods) error {
-	if err := q.authenticate(); err != nil {
-		return err
+	if q.Method == http.MethodOptions {
+		q.w.Header().Set("Allow", m.allow())
+		q.w.WriteHeader(http.StatusNoContent)
+		return nil
+	}
+	if q.key == nil {
+		return bugle.ErrUnauthorized
 	}
 	method := q.Method
 	if method == http.MethodHead {

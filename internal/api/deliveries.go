@@ -54,7 +54,6 @@ func (s *server) listDeliveries(q *request) error {
 	for _, d := range page.Items {
 		items.Append(deliveryData(d))
 	}
-	q.w.Header().Set("Cache-Control", "no-store")
 	return q.list(items, page.Number, page.Limit, page.Total)
 }
 
@@ -128,7 +127,6 @@ func (s *server) showDelivery(q *request) error {
 	data.Set("payload", payload)
 	data.Set("request", sent)
 	data.Set("attempts", log)
-	q.w.Header().Set("Cache-Control", "no-store")
 	return q.data(http.StatusOK, data)
 }
 

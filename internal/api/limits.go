@@ -45,7 +45,7 @@ func (l *limits) count(h http.Header, who string, limit int) error {
 	if n <= limit {
 		return nil
 	}
-	h.Set("Retry-After", strconv.Itoa(int(reset.Sub(now)/time.Second)+1))
+	h.Set("Retry-After", strconv.Itoa(int((reset.Sub(now)+time.Second-1)/time.Second)))
 	h["X-RateLimit-Reset"] = []string{strconv.FormatInt(reset.Unix(), 10)}
 	return &statusError{http.StatusTooManyRequests, "ThrottleRequestsException", rateExceeded}
 }

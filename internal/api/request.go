@@ -29,8 +29,8 @@ func (q *request) Header() http.Header         { return q.w.Header() }
 func (q *request) Write(b []byte) (int, error) { return q.w.Write(b) }
 func (q *request) WriteHeader(status int)      { q.w.WriteHeader(status) }
 
-// authenticate finds the key and counts the request.
-func (q *request) authenticate() error {
+// identify finds the key, if there is a valid one, and counts the request.
+func (q *request) identify() error {
 	text, isBearer := bearer(q.Request.Header.Get("Authorization"))
 	if !isBearer {
 		text = q.URL.Query().Get("apikey")
@@ -42,16 +42,10 @@ func (q *request) authenticate() error {
 	who, limit := "address "+address(q.Request), q.server.o.GuestLimit
 	if key != nil {
 		who, limit = "key "+strconv.FormatInt(key.ID, 10), q.server.o.KeyLimit
+		q.key = key
+		q.actor.OrganizationID, q.actor.UserID = key.OrganizationID, key.UserID
 	}
-	if limitErr := q.server.limits.count(q.w.Header(), who, limit); limitErr != nil {
-		return limitErr
-	}
-	if err != nil {
-		return err
-	}
-	q.key = key
-	q.actor.OrganizationID, q.actor.UserID = key.OrganizationID, key.UserID
-	return nil
+	return q.server.limits.count(q.w.Header(), who, limit)
 }
 
 func (q *request) lookUp(text string) (*bugle.APIKey, error) {
@@ -130,13 +124,34 @@ func (q *request) body() (*value.Array, error) {
 			"The request body is of the type " + media + "; send JSON."}
 	}
 	if err != nil {
-		return nil, &statusError{http.StatusBadRequest, "HttpException", "The request body is not valid JSON: " + err.Error() + "."}
+		return nil, &statusError{http.StatusBadRequest, "HttpException", "The request body is " + err.Error() + "."}
+	}
+	if deeper(decoded, maxNesting) {
+		return nil, &statusError{http.StatusBadRequest, "HttpException", "The request body is nested more than " + strconv.Itoa(maxNesting) + " levels deep."}
 	}
 	object, ok := decoded.(*value.Array)
 	if !ok || object.Len() > 0 && object.IsList() {
 		return nil, &statusError{http.StatusBadRequest, "HttpException", "The request body must be a JSON object, not " + value.Describe(decoded) + "."}
 	}
 	return object, nil
+}
+
+// maxNesting leaves room below the 512 levels that JSON may have: what is sent comes back within a
+// resource within an envelope within an answer.
+const maxNesting = 480
+
+// deeper reports whether more than so many arrays and objects are nested in v.
+func deeper(v any, levels int) bool {
+	array, ok := v.(*value.Array)
+	if !ok || levels == 0 {
+		return ok
+	}
+	for _, item := range array.All() {
+		if deeper(item, levels-1) {
+			return true
+		}
+	}
+	return false
 }
 
 // view is how resources are rendered in the answer.

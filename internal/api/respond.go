@@ -26,6 +26,7 @@ const (
 	notFound        = "The requested resource or endpoint could not be found."
 	rateExceeded    = "You have exceeded the API rate limit. Please wait a minute before trying again."
 	serverError     = "The server encountered an error while processing the request. Please try again."
+	maintenance     = "The API is currently down for maintenance. Please check back later."
 )
 
 // fail answers with an error, and logs it if it is none of the caller's.
@@ -44,8 +45,8 @@ func (q *request) fail(err error) {
 		status = &statusError{http.StatusNotFound, "NotFoundHttpException", notFound}
 	case errors.Is(err, bugle.ErrConflict):
 		status = &statusError{http.StatusConflict, "ConflictHttpException", "The request conflicts with the current state: " + err.Error() + "."}
-	case errors.Is(err, store.ErrClosed):
-		status = &statusError{http.StatusServiceUnavailable, "HttpException", "The server is shutting down."}
+	case errors.Is(err, store.ErrClosed) || q.server.store.Closed():
+		status = &statusError{http.StatusServiceUnavailable, "HttpException", maintenance}
 	default:
 		status = &statusError{http.StatusInternalServerError, "Exception", serverError}
 		if q.Context().Err() == nil {
@@ -61,7 +62,10 @@ func (q *request) fail(err error) {
 	if invalid != nil {
 		body.Set("errors", problemsByField(invalid))
 	}
-	q.w.Header().Set("Cache-Control", "no-store")
+	h := q.w.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Del("Surrogate-Control")
+	h.Del("Surrogate-Key")
 	q.write(status.status, value.Map("error", body))
 }
 

@@ -56,7 +56,6 @@ func (s *server) webhooks() collection[*bugle.Webhook] {
 			for _, w := range list {
 				items.Append(webhookData(w, new))
 			}
-			q.w.Header().Set("Cache-Control", "no-store")
 			return items, nil
 		},
 	}
@@ -162,7 +161,6 @@ func (s *server) changeWebhook(q *request, id int64, inFull bool, change func(w 
 	if err != nil {
 		return err
 	}
-	q.w.Header().Set("Cache-Control", "no-store")
 	return q.data(http.StatusOK, webhookData(w, inFull))
 }
 
@@ -216,7 +214,6 @@ func (s *server) showSecret(q *request, id int64) error {
 	if w.OldSecret != "" && s.o.Clock.Now().Before(w.OldSecretUntil) {
 		old, until = w.OldSecret, bugle.FormatTime(w.OldSecretUntil)
 	}
-	q.w.Header().Set("Cache-Control", "no-store")
 	return q.data(http.StatusOK, value.Map("secret", w.Secret, "old_secret", old, "old_secret_until", until))
 }
 

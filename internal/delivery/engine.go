@@ -44,7 +44,9 @@ type AttemptReport struct {
 const (
 	slowAfter     = 50 * time.Millisecond // an attempt that takes longer makes room for a fast one
 	slowCheck     = 20 * time.Millisecond
-	recordDelay   = 5 * time.Millisecond // how long the first result waits for others
+	recordDelay   = 5 * time.Millisecond  // how long the first result waits for others
+	recordRush    = 32                    // if more than this came meanwhile, they wait for more still:
+	recordLonger  = 25 * time.Millisecond // every commit writes the same pages of the lanes anew
 	recordBatch   = 512
 	maxUnrecorded = 4096 // results in memory; beyond that workers wait
 	promoteBatch  = 256
@@ -147,16 +149,16 @@ func (e *Engine) Run(ctx context.Context) {
 	e.mu.Lock()
 	e.stopping = true
 	e.ready = nil
+	e.idle.Broadcast()
 	overdue := time.AfterFunc(e.o.Grace, abort)
+	defer overdue.Stop()
 	for len(e.workers) > 0 {
 		e.idle.Wait()
 	}
 	e.mu.Unlock()
-	overdue.Stop()
 	background.Wait()
 	signal(e.wakeRecord)
 	<-recorded
-	abort()
 }
 
 // begin finds the work that an earlier run left.
@@ -315,7 +317,7 @@ func (e *Engine) committed(c store.Committed) {
 func (e *Engine) lane(id int64) *lane {
 	l := e.lanes[id]
 	if l == nil {
-		l = &lane{id: id, stale: true, more: true, busy: map[int64]struct{}{}}
+		l = &lane{id: id, stale: true, more: true, busy: map[int64]int64{}}
 		e.lanes[id] = l
 		e.schedule(l)
 	}
@@ -394,7 +396,7 @@ func (e *Engine) next(ctx context.Context, w *worker, done *finished) (*lane, *b
 	w.since = time.Time{}
 	if done != nil {
 		e.finish(done)
-		for len(e.results)+e.recording > maxUnrecorded && ctx.Err() == nil {
+		for len(e.results)+e.recording > maxUnrecorded && !e.stopping {
 			e.idle.Wait()
 		}
 	}
@@ -410,7 +412,6 @@ func (e *Engine) next(ctx context.Context, w *worker, done *finished) (*lane, *b
 		}
 		d := l.pop()
 		l.inFlight++
-		l.busy[d.ID] = struct{}{}
 		l.paced(now)
 		e.schedule(l)
 		w.since = time.Now()
@@ -569,19 +570,15 @@ func (e *Engine) loadLane(ctx context.Context, l *lane) error {
 	if stale {
 		if l.hook == nil {
 			l.health = hook.Health
+		} else if !hook.UpdatedAt.Equal(l.hook.UpdatedAt) {
+			l.holdTo = time.Time{} // it may call another receiver now
 		}
 		l.hook = hook
 	}
 	l.loading = false
-	for _, d := range list {
-		if _, busy := l.busy[d.ID]; busy {
-			l.order, l.lastID = d.Order, d.ID
-		} else {
-			l.push(d)
-		}
-	}
+	l.refill(list)
+	l.more = l.more || hook.Status != bugle.Active
 	l.forget()
-	l.more = len(list) == laneRefill || l.arrived || hook.Status != bugle.Active
 	e.schedule(l)
 	signal(e.wakeLoop)
 	return nil
@@ -678,28 +675,35 @@ func (e *Engine) record(ctx context.Context) {
 
 // gather lets more results arrive, for a moment.
 func (e *Engine) gather() {
-	timer := time.NewTimer(recordDelay)
+	delay := recordDelay
+	timer := time.NewTimer(delay)
 	defer timer.Stop()
 	for {
+		over := false
 		select {
 		case <-timer.C:
-			return
+			over = true
 		case <-e.wakeRecord:
 		}
 		e.mu.Lock()
-		enough := len(e.results) >= recordBatch || e.stopping
+		n, stopping := len(e.results), e.stopping
 		e.mu.Unlock()
-		if enough {
+		switch {
+		case n >= recordBatch || stopping || over && (n <= recordRush || delay == recordLonger):
 			return
+		case over:
+			delay = recordLonger
+			timer.Reset(recordLonger - recordDelay)
 		}
 	}
 }
 
-// abandon lets go of the workers that wait for results to be written.
+// abandon gives up the results that cannot be written. Nothing more is sent, since that could not be
+// written either.
 func (e *Engine) abandon() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.results, e.recording = nil, 0
+	e.results, e.recording, e.stopping = nil, 0, true
 	e.idle.Broadcast()
 }
 
@@ -711,7 +715,9 @@ func (e *Engine) recorded(batch []store.Result) {
 		r := &batch[i]
 		l := e.lanes[r.WebhookID]
 		if l != nil {
-			l.recorded(r.DeliveryID)
+			if l.recorded(r.DeliveryID); l.stale {
+				e.schedule(l)
+			}
 		}
 		switch {
 		case r.Outcome.State != bugle.Pending:

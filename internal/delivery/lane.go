@@ -24,9 +24,9 @@ type lane struct {
 	head     int
 	order    int64 // the cursor: place and id of the last delivery that was taken into the queue
 	lastID   int64
-	more     bool               // the table holds deliveries behind the cursor
-	busy     map[int64]struct{} // being sent, or sent and not recorded: still due in the table
-	ended    []int64            // recorded while the lane was being read
+	more     bool            // the table holds deliveries behind the cursor
+	busy     map[int64]int64 // being sent, or sent and not recorded: still due in the table, each at this place
+	ended    []int64         // recorded while the lane was being read
 	inFlight int
 
 	stale   bool // hook and queue are to be read anew
@@ -39,11 +39,18 @@ type lane struct {
 	wakesAt time.Time // is among the engine's sleepers until then; zero: is not
 }
 
+// remade stands for the place of a busy delivery that has got another since: it was made due anew,
+// and only the table knows how it stands in the end.
+const remade = -1
+
 func (l *lane) len() int { return len(l.queue) - l.head }
 
 // offer takes a delivery that has just been committed, unless the table is to be read for it anyway.
 func (l *lane) offer(d store.NewDelivery) {
+	_, busy := l.busy[d.ID]
 	switch {
+	case busy:
+		l.busy[d.ID] = remade
 	case l.loading || l.stale:
 		l.arrived = true
 	case l.more:
@@ -60,8 +67,10 @@ func (l *lane) push(d store.NewDelivery) {
 	l.order, l.lastID = d.Order, d.ID
 }
 
+// pop takes the next delivery, which is busy from now on.
 func (l *lane) pop() store.NewDelivery {
 	d := l.queue[l.head]
+	l.busy[d.ID] = d.Order
 	l.head++
 	if l.head == len(l.queue) {
 		l.queue, l.head = l.queue[:0], 0
@@ -71,28 +80,50 @@ func (l *lane) pop() store.NewDelivery {
 	return d
 }
 
+// refill takes what was read from the table behind the cursor.
+func (l *lane) refill(list []store.NewDelivery) {
+	for _, d := range list {
+		place, busy := l.busy[d.ID]
+		if !busy {
+			l.push(d)
+			continue
+		}
+		l.order, l.lastID = d.Order, d.ID
+		if place != d.Order {
+			l.busy[d.ID] = remade
+		}
+	}
+	l.more = len(list) == laneRefill || l.arrived
+}
+
 // recorded notes that the table says what became of a delivery. A read of the lane that is under way
 // may still have found it due.
 func (l *lane) recorded(id int64) {
 	if l.loading {
 		l.ended = append(l.ended, id)
 	} else {
-		delete(l.busy, id)
+		l.release(id)
 	}
 }
 
 // forget ends what recorded keeps for a read that is under way.
 func (l *lane) forget() {
 	for _, id := range l.ended {
-		delete(l.busy, id)
+		l.release(id)
 	}
 	l.ended = l.ended[:0]
+}
+
+func (l *lane) release(id int64) {
+	if l.busy[id] == remade {
+		l.stale = true
+	}
+	delete(l.busy, id)
 }
 
 // reset forgets the queue, so that it is read from the table again.
 func (l *lane) reset() {
 	l.queue, l.head, l.order, l.lastID, l.more = l.queue[:0], 0, 0, 0, true
-	l.holdTo = time.Time{}
 }
 
 // slots is how many requests may be under way at once.
@@ -123,8 +154,10 @@ func (l *lane) ready(now time.Time) (ok bool, at time.Time) {
 	if l.nextAt.After(at) {
 		at = l.nextAt
 	}
-	if l.hook.Ordered {
-		if due := time.UnixMicro(l.queue[l.head].Due); due.After(at) {
+	if d := &l.queue[l.head]; l.hook.Ordered && d.Attempts > d.AttemptsBefore {
+		// A retry waits for its time. What was not tried yet is due at once, even if the clock has gone
+		// back since.
+		if due := time.UnixMicro(d.Due); due.After(at) {
 			at = due
 		}
 	}
