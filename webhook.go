@@ -123,9 +123,9 @@ func (w *Webhook) RetryDelay(n int, jitter float64) time.Duration {
 	return delay + time.Duration(jitter*float64(delay)/10)
 }
 
-// Slots is how many requests may be under way at once.
-func (w *Webhook) Slots() int {
-	if w.Ordered || w.Health.State() == Tripped {
+// Slots is how many requests may be under way at once, with a receiver of that health.
+func (w *Webhook) Slots(h Health) int {
+	if w.Ordered || h.State() == Tripped {
 		return 1
 	}
 	return w.MaxConcurrency
@@ -256,6 +256,9 @@ func (f *fieldReader) text(name string, to *string, required bool, limit int) bo
 			return false
 		case len(v) > limit:
 			f.problems.Add(name, "The %s field must not be longer than %d bytes; it has %d.", name, limit, len(v))
+			return false
+		case strings.ContainsRune(v, 0):
+			f.problems.Add(name, "The %s field must not contain a NUL character.", name)
 			return false
 		}
 		*to = v
@@ -396,10 +399,14 @@ func (f *fieldReader) headers(to *[]Header) {
 	for key, item := range fields.All() {
 		h := Header{Name: key.String()}
 		text, isText := item.(string)
+		isTwice := slices.ContainsFunc(headers, func(other Header) bool { return strings.EqualFold(other.Name, h.Name) })
 		isReserved := slices.ContainsFunc(reserved, func(r string) bool { return strings.EqualFold(r, h.Name) })
 		switch {
 		case !httpguts.ValidHeaderFieldName(h.Name):
 			f.problems.Add("headers."+h.Name, "%q is not a valid header name.", h.Name)
+			continue
+		case isTwice:
+			f.problems.Add("headers."+h.Name, "The header %s is given twice, in different letter case.", h.Name)
 			continue
 		case isReserved:
 			f.problems.Add("headers."+h.Name, "The header %s is set by the server and cannot be replaced.", h.Name)

@@ -106,6 +106,8 @@ func TestWebhook_Set_refuses(t *testing.T) {
 		{`{"name": " "}`, "name"},
 		{`{"name": null}`, "name"},
 		{`{"name": 5}`, "name"},
+		{`{"name": "a\u0000b"}`, "name"},
+		{`{"headers": {"X-Unit": "1", "x-unit": "2"}}`, "headers.x-unit"},
 		{`{"name": ` + quoted(256) + `}`, "name"},
 		{`{"description": 5}`, "description"},
 		{`{"description": ` + quoted(65536) + `}`, "description"},
@@ -277,8 +279,8 @@ func TestHealth(t *testing.T) {
 	wantState := func(want HealthState, slots int) {
 		t.Helper()
 		w := Webhook{Health: h, MaxConcurrency: 4}
-		if h.State() != want || w.Slots() != slots {
-			t.Errorf("after %d failures: %s with %d slots, want %s with %d", h.ConsecutiveFailures, h.State(), w.Slots(), want, slots)
+		if h.State() != want || w.Slots(w.Health) != slots {
+			t.Errorf("after %d failures: %s with %d slots, want %s with %d", h.ConsecutiveFailures, h.State(), w.Slots(w.Health), want, slots)
 		}
 	}
 	wantState(Healthy, 4)
@@ -296,8 +298,8 @@ func TestHealth(t *testing.T) {
 	if want := (Health{0, at.Add(2 * time.Second), at.Add(time.Second)}); h != want {
 		t.Errorf("health is %+v, want %+v", h, want)
 	}
-	if w := (Webhook{MaxConcurrency: 4, Ordered: true}); w.Slots() != 1 {
-		t.Errorf("an ordered webhook has %d slots", w.Slots())
+	if w := (Webhook{MaxConcurrency: 4, Ordered: true}); w.Slots(w.Health) != 1 {
+		t.Errorf("an ordered webhook has %d slots", w.Slots(w.Health))
 	}
 }
 

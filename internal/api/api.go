@@ -3,9 +3,11 @@
 package api
 
 import (
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime/debug"
 	"strings"
 
 	"github.com/google/uuid"
@@ -119,6 +121,14 @@ func (s *server) version(w http.ResponseWriter, r *http.Request) {
 	q := &request{Request: r, w: w, server: s, actor: store.Actor{
 		RequestID: w.Header()["X-Perscom-Request-Id"][0], TraceID: w.Header()["X-Perscom-Trace-Id"][0],
 	}}
+	defer func() {
+		if p := recover(); p != nil {
+			if p == http.ErrAbortHandler {
+				panic(p)
+			}
+			q.fail(fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
+		}
+	}()
 	if err := q.identify(); err != nil {
 		q.fail(err)
 		return

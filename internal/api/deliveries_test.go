@@ -270,7 +270,7 @@ func TestDeliveries_redeliverAndCancel(t *testing.T) {
 	wantEqual(t, "what show answers", s.want(200, "GET", "deliveries/4", nil).at("data", "state"), "cancelled")
 	for n, state := range map[int]string{1: "delivered", 2: "failed", 4: "cancelled"} {
 		s.do("POST", fmt.Sprintf("deliveries/%d/cancel", n), nil).wantError(t, 409, "ConflictHttpException",
-			fmt.Sprintf("The request conflicts with the current state: cancel delivery %d, which is %s already: conflict.", n, state))
+			fmt.Sprintf("The request conflicts with the current state: cancel delivery %d, which is %s already.", n, state))
 	}
 
 	for n, attempts := range map[int]int{1: 1, 2: 1, 3: 1, 4: 0, 5: 0} {
@@ -290,6 +290,6 @@ func TestDeliveries_redeliverAndCancel(t *testing.T) {
 
 	s.want(200, "DELETE", fmt.Sprintf("webhooks/%d", hook.ID), nil)
 	s.do("POST", "deliveries/2/redeliver", nil).wantError(t, 409, "ConflictHttpException",
-		"The request conflicts with the current state: redeliver delivery 2: its webhook was deleted: conflict.")
+		"The request conflicts with the current state: redeliver delivery 2: its webhook was deleted.")
 	s.want(200, "POST", "deliveries/2/cancel", nil)
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/buglehq/bugle"
 	"github.com/buglehq/bugle/internal/store"
@@ -44,7 +45,7 @@ func (q *request) fail(err error) {
 	case errors.Is(err, bugle.ErrNotFound):
 		status = &statusError{http.StatusNotFound, "NotFoundHttpException", notFound}
 	case errors.Is(err, bugle.ErrConflict):
-		status = &statusError{http.StatusConflict, "ConflictHttpException", "The request conflicts with the current state: " + err.Error() + "."}
+		status = &statusError{http.StatusConflict, "ConflictHttpException", "The request conflicts with the current state: " + strings.TrimSuffix(err.Error(), ": "+bugle.ErrConflict.Error()) + "."}
 	case errors.Is(err, store.ErrClosed) || q.server.store.Closed():
 		status = &statusError{http.StatusServiceUnavailable, "HttpException", maintenance}
 	default:

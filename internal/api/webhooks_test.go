@@ -301,7 +301,7 @@ func TestWebhooks_transitions(t *testing.T) {
 		a := s.do("POST", hookPath(hook, test.action), nil)
 		want := test.to
 		if want == "" {
-			a.wantError(t, 409, "ConflictHttpException", "The request conflicts with the current state: "+test.action+" webhook 1, which is disabled: conflict.")
+			a.wantError(t, 409, "ConflictHttpException", "The request conflicts with the current state: "+test.action+" webhook 1, which is disabled.")
 			want = test.from
 		} else {
 			a.wantStatus(t, 200)
@@ -351,7 +351,7 @@ func TestWebhooks_test(t *testing.T) {
 	wantEqual(t, "state on a paused webhook", s.want(202, "POST", hookPath(hook, "test"), nil).at("data", "state"), "pending")
 	s.want(200, "POST", hookPath(hook, "disable"), nil)
 	_, before := s.deliveries()
-	s.do("POST", hookPath(hook, "test"), nil).wantError(t, 409, "ConflictHttpException", "The request conflicts with the current state: test webhook 1, which is disabled: conflict.")
+	s.do("POST", hookPath(hook, "test"), nil).wantError(t, 409, "ConflictHttpException", "The request conflicts with the current state: test webhook 1, which is disabled.")
 	if _, after := s.deliveries(); after != before {
 		t.Errorf("a disabled webhook has %d more deliveries", after-before)
 	}

@@ -126,13 +126,6 @@ func (l *lane) reset() {
 	l.queue, l.head, l.order, l.lastID, l.more = l.queue[:0], 0, 0, 0, true
 }
 
-// slots is how many requests may be under way at once.
-func (l *lane) slots() int {
-	hook := *l.hook
-	hook.Health = l.health
-	return hook.Slots()
-}
-
 // wants says whether the lane has to be read from the table.
 func (l *lane) wants() bool {
 	switch {
@@ -147,7 +140,7 @@ func (l *lane) wants() bool {
 // ready reports whether the next delivery may be sent now. If only time stands in its way, it
 // returns when that ends.
 func (l *lane) ready(now time.Time) (ok bool, at time.Time) {
-	if l.hook == nil || l.stale || l.hook.Status != bugle.Active || l.len() == 0 || l.inFlight >= l.slots() {
+	if l.hook == nil || l.stale || l.hook.Status != bugle.Active || l.len() == 0 || l.inFlight >= l.hook.Slots(l.health) {
 		return false, time.Time{}
 	}
 	at = l.holdTo

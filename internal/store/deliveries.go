@@ -219,7 +219,7 @@ func (tx *Tx) Redeliver(organizationID, id int64) (*bugle.Delivery, error) {
 	}
 	if n == 0 {
 		// In an ordered lane this may be one that waits for its retry at the head of the lane.
-		if err := tx.exec("UPDATE deliveries SET next_attempt_us = $1 WHERE id = $2 AND next_attempt_us > $1", due, id); err != nil {
+		if err := tx.exec("UPDATE deliveries SET next_attempt_us = $1, attempts_before = attempts WHERE id = $2 AND next_attempt_us > $1", due, id); err != nil {
 			return nil, fmt.Errorf("redeliver delivery %d: %w", id, err)
 		}
 		tx.committed.Webhooks = append(tx.committed.Webhooks, d.WebhookID)

@@ -1,0 +1,144 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/buglehq/bugle"
+	"github.com/buglehq/bugle/internal/store"
+)
+
+const (
+	loaders       = 2
+	envelopeBytes = 32 << 20 // of recent events in memory
+	orphanBatch   = 1000
+)
+
+// load reads lanes from the table until ctx is done.
+func (e *Engine) load(ctx context.Context) {
+	for {
+		e.mu.Lock()
+		if len(e.toLoad) == 0 {
+			e.mu.Unlock()
+			select {
+			case <-ctx.Done():
+				return
+			case <-e.wakeLoader:
+				continue
+			}
+		}
+		l := e.toLoad[0]
+		e.toLoad = e.toLoad[1:]
+		if len(e.toLoad) > 0 {
+			signal(e.wakeLoader)
+		}
+		e.mu.Unlock()
+		err := e.loadLane(ctx, l)
+		if err != nil {
+			if ctx.Err() != nil {
+				return
+			}
+			e.o.Log.ErrorContext(ctx, "lane cannot be read", "webhook", l.id, "error", err)
+			pause(ctx, retryPause)
+			e.mu.Lock()
+			e.toLoad = append(e.toLoad, l)
+			signal(e.wakeLoader)
+			e.mu.Unlock()
+		}
+	}
+}
+
+// loadLane reads the webhook, if it is new or may have changed, and the next deliveries.
+func (e *Engine) loadLane(ctx context.Context, l *lane) error {
+	e.mu.Lock()
+	stale, hook := l.stale, l.hook
+	l.stale = false
+	if stale {
+		l.reset()
+	}
+	l.arrived = false
+	order, id := l.order, l.lastID
+	e.mu.Unlock()
+
+	var list []store.NewDelivery
+	err := error(nil)
+	if stale {
+		hook, err = e.store.LaneWebhook(ctx, l.id)
+		if errors.Is(err, bugle.ErrNotFound) {
+			return e.endLane(ctx, l)
+		}
+	}
+	if err == nil && hook.Status == bugle.Active {
+		if list, err = e.store.Due(ctx, l.id, order, id, laneRefill); err == nil {
+			err = e.prefetch(ctx, list)
+		}
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err != nil {
+		l.stale = l.stale || stale
+		return err
+	}
+	if stale {
+		if l.hook == nil {
+			l.health = hook.Health
+		} else if !hook.UpdatedAt.Equal(l.hook.UpdatedAt) {
+			l.holdTo = time.Time{} // it may call another receiver now
+		}
+		l.hook = hook
+	}
+	l.loading = false
+	l.refill(list)
+	l.more = l.more || hook.Status != bugle.Active
+	l.forget()
+	e.schedule(l)
+	signal(e.wakeLoop)
+	return nil
+}
+
+// prefetch reads the envelopes that a list of deliveries needs, a few at a time.
+func (e *Engine) prefetch(ctx context.Context, list []store.NewDelivery) error {
+	ids := make([]int64, len(list))
+	for i, d := range list {
+		ids[i] = d.EventID
+	}
+	ids = e.envelopes.missing(ids)
+	for len(ids) > 0 {
+		n := min(len(ids), 64)
+		if err := e.store.Envelopes(ctx, ids[:n], e.envelopes.add); err != nil {
+			return err
+		}
+		ids = ids[n:]
+	}
+	return nil
+}
+
+// endLane cancels what a deleted webhook was owed.
+func (e *Engine) endLane(ctx context.Context, l *lane) error {
+	for {
+		n, err := e.store.CancelOrphans(ctx, l.id, orphanBatch)
+		if err != nil {
+			e.mu.Lock()
+			l.stale = true
+			e.mu.Unlock()
+			return err
+		}
+		if n < orphanBatch {
+			break
+		}
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	l.hook = nil
+	l.loading = false
+	l.forget()
+	if l.arrived { // a retry of it became due meanwhile
+		l.stale = true
+		e.schedule(l)
+		return nil
+	}
+	delete(e.lanes, l.id)
+	delete(e.sleepers, l)
+	return nil
+}
