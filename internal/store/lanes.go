@@ -229,6 +229,9 @@ func (tx *Tx) record(list []Result, health map[int64]bugle.Health) error {
 }
 
 func (tx *Tx) insertAttempts(list []Result) error {
+	// In the order of the table, each row has its place right behind the one before.
+	list = slices.Clone(list)
+	slices.SortFunc(list, func(a, b Result) int { return cmp.Compare(a.DeliveryID, b.DeliveryID) })
 	args := make([]any, 0, attemptChunk*attemptColumns)
 	for len(list) > 0 {
 		n, query := attemptChunk, insertAttempts
@@ -264,16 +267,31 @@ func (tx *Tx) insertAttempts(list []Result) error {
 // encodeHeaders is the JSON of response headers: an object of lists. Receivers may send bytes that
 // are no UTF-8, which become the replacement character.
 func encodeHeaders(h http.Header) (string, error) {
-	all := value.NewArray(len(h))
-	for _, name := range sortedKeys(h) {
-		list := value.NewArray(len(h[name]))
-		for _, v := range h[name] {
-			list.Append(strings.ToValidUTF8(v, "\uFFFD"))
+	text := make([]byte, 0, 256)
+	var err error
+	appendText := func(s string) {
+		if err == nil {
+			text, err = value.AppendJSON(text, strings.ToValidUTF8(s, "\uFFFD"))
 		}
-		all.Set(strings.ToValidUTF8(name, "\uFFFD"), list)
 	}
-	text, err := value.JSON(all)
-	return string(text), err
+	open := byte('{')
+	for _, name := range sortedKeys(h) {
+		text = append(text, open)
+		open = ','
+		appendText(name)
+		text = append(text, ':', '[')
+		for i, v := range h[name] {
+			if i > 0 {
+				text = append(text, ',')
+			}
+			appendText(v)
+		}
+		text = append(text, ']')
+	}
+	if open == '{' {
+		return "[]", err
+	}
+	return string(append(text, '}')), err
 }
 
 // recordFailure writes an outcome other than delivered. A delivery that is not due any more, because
