@@ -21,6 +21,8 @@ type collection[T any] struct {
 	update func(q *request, tx *store.Tx, id int64, fields *value.Array) (T, error)
 	delete func(q *request, tx *store.Tx, id int64) (T, error)
 
+	search func(q *request, p store.PageRequest, body *value.Array) (store.Page[T], error) // nil: cannot be searched
+
 	// answer renders things for the answer and sets what headers belong to them. New says that they
 	// have just been created.
 	answer func(q *request, things []T, new bool) (*value.Array, error)
@@ -33,6 +35,9 @@ func serve[T any](s *server, c collection[T]) {
 		"GET":  {view, c.serveList},
 		"POST": {create, c.serveCreate},
 	})
+	if c.search != nil {
+		s.handle(c.path+"/search", methods{"POST": {view, c.serveSearch}})
+	}
 	s.handle(c.path+"/batch", methods{
 		"POST":   {create, c.serveBatchCreate},
 		"PATCH":  {update, c.serveBatchUpdate},
@@ -51,6 +56,23 @@ func (c collection[T]) serveList(q *request) error {
 	if err != nil {
 		return err
 	}
+	return c.page(q, page)
+}
+
+func (c collection[T]) serveSearch(q *request) error {
+	body, err := q.body()
+	if err != nil {
+		return err
+	}
+	page, err := c.search(q, q.page(), body)
+	if err != nil {
+		return err
+	}
+	return c.page(q, page)
+}
+
+// page answers with a page.
+func (c collection[T]) page(q *request, page store.Page[T]) error {
 	items, err := c.answer(q, page.Items, false)
 	if err != nil {
 		return err

@@ -20,6 +20,19 @@ func (s *server) resources(k *personnel.Kind) collection[*personnel.Resource] {
 		list: func(q *request, p store.PageRequest) (store.Page[*personnel.Resource], error) {
 			return s.store.List(q.Context(), q.actor.OrganizationID, k, p)
 		},
+		search: func(q *request, p store.PageRequest, body *value.Array) (page store.Page[*personnel.Resource], err error) {
+			var keys map[string]bool
+			if k.Custom {
+				if keys, err = s.store.CustomKeys(q.Context(), q.actor.OrganizationID); err != nil {
+					return page, err
+				}
+			}
+			search, err := personnel.ReadSearch(k, body, func(key string) bool { return keys[key] })
+			if err != nil {
+				return page, err
+			}
+			return s.store.Search(q.Context(), q.actor.OrganizationID, search, p)
+		},
 		show: func(q *request, id int64) (*personnel.Resource, error) {
 			return s.store.Get(q.Context(), q.actor.OrganizationID, k, id)
 		},

@@ -45,13 +45,23 @@ func (s *Store) List(ctx context.Context, organizationID int64, k *personnel.Kin
 	if err := c.one(ctx, []any{&page.Total}, "SELECT COUNT(*) FROM "+k.Table+" WHERE "+where, organizationID); err != nil {
 		return page, fmt.Errorf("count %s: %w", k.Table, err)
 	}
-	order := map[personnel.Order]string{personnel.ByID: "id", personnel.Newest: "created_at DESC, id DESC", personnel.BySorted: `"order", id`}[k.Order]
-	list, err := selectResources(ctx, c, k, where+" ORDER BY "+order+" LIMIT $2 OFFSET $3", organizationID, p.Limit, p.offset())
+	list, err := selectResources(ctx, c, k, where+" ORDER BY "+listOrder(k)+" LIMIT $2 OFFSET $3", organizationID, p.Limit, p.offset())
 	if err != nil {
 		return page, err
 	}
 	page.Items = list
 	return page, complete(ctx, c, organizationID, list)
+}
+
+// listOrder is how lists of a kind are sorted.
+func listOrder(k *personnel.Kind) string {
+	switch k.Order {
+	case personnel.Newest:
+		return "created_at DESC, id DESC"
+	case personnel.BySorted:
+		return `"order", id`
+	}
+	return "id"
 }
 
 // View is how resources of an organization are rendered at this time.

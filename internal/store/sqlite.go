@@ -137,3 +137,16 @@ func positional(query string) string {
 		rest, next = rest[at+1+digits:], next+1
 	}
 }
+
+// jsonPart is a part of a column that holds JSON, by the path in a parameter.
+func jsonPart(column, path string) string { return "json_extract(" + column + ", " + path + ")" }
+
+// jsonHolds is a condition that the list in a column holds the value in a parameter.
+func jsonHolds(column, v string) string {
+	return "EXISTS (SELECT 1 FROM json_each(COALESCE(" + column + ", '[]')) AS item WHERE item.value = " + v + ")"
+}
+
+// likeText is a condition that a column, as text, matches the pattern in a parameter in either case.
+func likeText(column, pattern string) string {
+	return "CAST(" + column + " AS TEXT) LIKE " + pattern + ` ESCAPE '\'`
+}
