@@ -7,6 +7,8 @@ var Calendar = Kind{
 	Name: "calendar", Path: "calendars", Table: "calendars", Class: "Calendar", Emits: true,
 	Fields: fields(name(), description(),
 		Field{Name: "color", Type: String, Null: true, Required: true, Fallback: usualColor}),
+	Relations: []Relation{hasMany("events", "event", "calendar_id")},
+	Includes:  []string{"events", "events.author"},
 }
 
 var calendarEventFields = fields(name(),
@@ -32,6 +34,7 @@ var CalendarEvent = Kind{
 	Name: "event", Path: "events", Table: "calendar_events", Class: "Event", Emits: true,
 	Fields:    calendarEventFields,
 	Relations: append(belongsTo(calendarEventFields), Relation{Name: "schedule", Kind: "schedule", Inverse: "event_id"}),
+	Includes:  append(open("author", "calendar"), "schedule"),
 	Created:   []string{"author"},
 }
 

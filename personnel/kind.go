@@ -25,6 +25,7 @@ type Kind struct {
 	Hides  string  // a boolean field: rows where it is true are left out of lists
 
 	Relations []Relation
+	Includes  []string // relations that requests may ask for: "rank", "user.*" for any below user
 	Always    []string // relations in every rendering
 	Created   []string // relations in the created event beside those
 	Updated   []string // relations in the updated event beside those
@@ -103,14 +104,20 @@ type Field struct {
 	Cascade  bool   // of a Reference: deleted with the row it refers to, rather than set to null
 }
 
-// A Relation leads from a kind to another. Exactly one of Via and Pivot is set, or Inverse is.
+// A Relation leads from a kind to another. Exactly one of Via, Inverse and Pivot is set.
 type Relation struct {
 	Name    string
 	Kind    string
 	Via     string // the Reference field of this kind: belongs to
-	Inverse string // the Reference field of the other kind that points here: has one
+	Inverse string // the Reference field of the other kind that points here: has one, or with Many has many
+	Many    bool
+	Where   string // with Many: a Choice field of the other kind that must hold Is; empty for none
+	Is      string
 	Pivot   *Pivot // many to many
 }
+
+// IsMany reports whether the relation leads to a list.
+func (r *Relation) IsMany() bool { return r.Many || r.Pivot != nil }
 
 // A Pivot is the table between two kinds.
 type Pivot struct {
@@ -119,6 +126,8 @@ type Pivot struct {
 	Foreign     string   // column that refers to the other
 	Writable    []string // further columns that may be written
 	PivotSorted bool     // has a column order that counts up
+	Key         string   // under which the row appears in the other kind's resources
+	Shown       []string // its columns that appear there
 }
 
 // Latest is an attribute computed from other rows: the newest created_at of those rows of a kind
@@ -234,6 +243,11 @@ func link(all ...*Kind) []*Kind {
 				panic(fmt.Sprintf("personnel: %s has no relation %s", k.Name, name))
 			}
 		}
+		for _, path := range k.Includes {
+			if name, _, _ := strings.Cut(path, "."); k.Relation(name) == nil {
+				panic(fmt.Sprintf("personnel: %s has no relation %s", k.Name, path))
+			}
+		}
 	}
 	return all
 }
@@ -261,4 +275,18 @@ func belongsTo(k []Field) []Relation {
 		}
 	}
 	return relations
+}
+
+// hasMany is the relation to those of a kind whose Reference field points here.
+func hasMany(name, kind, inverse string) Relation {
+	return Relation{Name: name, Kind: kind, Inverse: inverse, Many: true}
+}
+
+// open is the names of relations, each with everything below it too.
+func open(names ...string) []string {
+	var paths []string
+	for _, name := range names {
+		paths = append(paths, name, name+".*")
+	}
+	return paths
 }

@@ -15,5 +15,6 @@ var Message = Kind{
 		Field{Name: "sent_at", Type: DateTime, Null: true},
 	),
 	Relations: []Relation{{Name: "schedule", Kind: "schedule", Inverse: "message_id"}},
+	Includes:  []string{"schedule"},
 	Created:   []string{"schedule"},
 }

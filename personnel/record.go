@@ -2,6 +2,7 @@ package personnel
 
 import (
 	"slices"
+	"strings"
 )
 
 // recordKind is what the six kinds of record have in common. The subject's own fields come between
@@ -25,11 +26,16 @@ func recordKind(k Kind, textRequired bool, subject []Field, after ...Field) Kind
 	k.Custom, k.Emits, k.Order = true, true, Newest
 	k.Relations = belongsTo(k.Fields)
 	k.Always = []string{"document"}
+	k.Includes = append(open("author", "user"), "document")
 	k.Appended = []Appended{{"document_parsed", documentParsed}}
 	k.Created = []string{"author", "user"}
 	for _, f := range subject {
 		if f.Type == Reference {
-			k.Created = append(k.Created, f.Name[:len(f.Name)-len("_id")])
+			name := strings.TrimSuffix(f.Name, "_id")
+			k.Created = append(k.Created, name)
+			if name != "unit_slot" {
+				k.Includes = append(k.Includes, open(name)...)
+			}
 		}
 	}
 	return k

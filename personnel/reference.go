@@ -29,13 +29,17 @@ var Qualification = Kind{
 // Position is a post that a user holds.
 var Position = Kind{
 	Name: "position", Path: "positions", Table: "positions", Class: "Position", Order: BySorted,
-	Fields: fields(name(), description(), order()),
+	Fields:    fields(name(), description(), order()),
+	Relations: []Relation{hasMany("assignment_records", "assignmentrecord", "position_id"), hasMany("users", "user", "position_id")},
+	Includes:  open("assignment_records", "users"),
 }
 
 // Specialty is a trade that a user is trained in.
 var Specialty = Kind{
 	Name: "specialty", Path: "specialties", Table: "specialties", Class: "Specialty", Order: BySorted,
-	Fields: fields(name(), Field{Name: "abbreviation", Type: String, Null: true}, description(), order()),
+	Fields:    fields(name(), Field{Name: "abbreviation", Type: String, Null: true}, description(), order()),
+	Relations: []Relation{hasMany("assignment_records", "assignmentrecord", "specialty_id"), hasMany("users", "user", "specialty_id")},
+	Includes:  open("assignment_records", "users"),
 }
 
 // Unit is a part of the organization.
@@ -43,6 +47,8 @@ var Unit = Kind{
 	Name: "unit", Path: "units", Table: "units", Class: "Unit", Order: BySorted, Hides: "hidden",
 	Fields: fields(name(), description(), order(), Field{Name: "hidden", Type: Boolean, Default: false},
 		Field{Name: "icon", Type: String, Null: true}, Field{Name: "empty", Type: Text, Null: true, ReadOnly: true}),
+	Relations: []Relation{hasMany("assignment_records", "assignmentrecord", "unit_id"), hasMany("users", "user", "unit_id")},
+	Includes:  open("assignment_records", "users"),
 }
 
 // hexColor is #rgb or #rrggbb.
@@ -51,12 +57,19 @@ var hexColor = regexp.MustCompile(`^#([0-9a-fA-F]{3}|[0-9a-fA-F]{6})$`)
 // usualColor is shown where none is set.
 func usualColor(*Resource, *View) any { return "#2563eb" }
 
+// statusRecord is what is shown of a status that a submission was given.
+var statusRecord = []string{"submission_id", "status_id", "text", "created_at", "updated_at"}
+
 // Status is what a user or a submission stands at.
 var Status = Kind{
 	Name: "status", Path: "statuses", Table: "statuses", Class: "Status", Order: BySorted,
 	Fields: fields(name(),
 		Field{Name: "color", Type: String, Null: true, Required: true, Fallback: usualColor, Pattern: hexColor, Wanted: "must be a color such as #2563eb"},
 		Field{Name: "icon", Type: String, Null: true, ReadOnly: true}, order()),
+	Relations: []Relation{hasMany("users", "user", "status_id"),
+		{Name: "submissions", Kind: "submission", Pivot: &Pivot{Table: "submission_statuses", Local: "status_id", Foreign: "submission_id",
+			Key: "record", Shown: statusRecord}}},
+	Includes: []string{"submissions", "users"},
 }
 
 var slotFields = fields(name(),
@@ -69,6 +82,7 @@ var Slot = Kind{
 	Name: "slot", Path: "slots", Table: "slots", Class: "Slot", Order: BySorted, Hides: "hidden",
 	Fields:    slotFields,
 	Relations: belongsTo(slotFields),
+	Includes:  []string{"position", "specialty"},
 }
 
 var unitSlotFields = fields(
@@ -88,7 +102,7 @@ var documentFields = fields(
 // Document is a text with tags that records fill in.
 var Document = Kind{
 	Name: "document", Path: "documents", Table: "documents", Class: "Document",
-	Fields: documentFields, Relations: belongsTo(documentFields),
+	Fields: documentFields, Relations: belongsTo(documentFields), Includes: []string{"author"},
 }
 
 var formFields = fields(name(),
@@ -102,6 +116,8 @@ var formFields = fields(name(),
 var Form = Kind{
 	Name: "form", Path: "forms", Table: "forms", Class: "Form",
 	Fields: formFields,
-	Relations: append(belongsTo(formFields), Relation{Name: "fields", Kind: "field",
-		Pivot: &Pivot{Table: "form_fields", Local: "form_id", Foreign: "field_id", PivotSorted: true, Writable: []string{"order"}}}),
+	Relations: append(belongsTo(formFields), hasMany("submissions", "submission", "form_id"),
+		Relation{Name: "fields", Kind: "field", Pivot: &Pivot{Table: "form_fields", Local: "form_id", Foreign: "field_id",
+			PivotSorted: true, Writable: []string{"order"}, Key: "pivot", Shown: []string{"form_id", "field_id", "order"}}}),
+	Includes: append(open("submissions"), "fields", "submission_status"),
 }

@@ -15,7 +15,10 @@ type Resource struct {
 	Values  []any        // as stored, by the position of the kind's fields
 	Custom  *value.Array // custom fields; nil if there are none
 	Related map[string]*Resource
-	Shown   []string       // those of Related that are rendered, in order; one that is nil renders as null
+	Lists   map[string][]*Resource
+	Shown   []string       // those of Related and Lists that are rendered, in order; one that is nil renders as null
+	Pivot   *value.Array   // the row that led here through a many-to-many relation; nil if none did
+	Key     string         // under which Pivot is rendered
 	Latest  map[string]any // stored time by the name of a Latest, or nil
 }
 
@@ -111,11 +114,20 @@ func (r *Resource) Data(v *View) *value.Array {
 		data.Set("bg_color", color)
 	}
 	for _, name := range r.Shown {
-		if related := r.Related[name]; related != nil {
+		if list, many := r.Lists[name]; many {
+			items := value.NewArray(len(list))
+			for _, related := range list {
+				items.Append(related.Data(v))
+			}
+			data.Set(name, items)
+		} else if related := r.Related[name]; related != nil {
 			data.Set(name, related.Data(v))
 		} else {
 			data.Set(name, nil)
 		}
+	}
+	if r.Pivot != nil {
+		data.Set(r.Key, r.Pivot)
 	}
 	return data
 }
@@ -146,6 +158,9 @@ func (f *Field) render(r *Resource, v *View) any {
 	}
 	return stored
 }
+
+// RenderTime turns a stored time into ISO 8601, as answers and envelopes have it.
+func RenderTime(stored string) string { return isoTime(stored) }
 
 // isoTime turns a stored time into ISO 8601; what is no such time stays as it is.
 func isoTime(stored string) string {

@@ -2,8 +2,8 @@ package personnel
 
 import (
 	"fmt"
+	"iter"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -75,7 +75,8 @@ var operators = []Operator{Less, LessEqual, Greater, GreaterEqual, Equal, NotEqu
 const (
 	maxFilters    = 100
 	maxSorts      = 10
-	maxListValues = 1000
+	maxListValues = 1000 // of all filters together
+	maxAllIn      = 100  // of one filter
 	maxSearchText = 255
 )
 
@@ -84,13 +85,12 @@ const (
 func ReadSearch(k *Kind, body *value.Array, isCustom func(key string) bool) (*Search, error) {
 	r := searchReader{search: &Search{Kind: k}, isCustom: isCustom}
 	r.scopes(body)
-	filters := r.list(body, "filters", maxFilters)
-	r.search.Filters = r.filters(filters, "filters", true)
+	r.search.Filters = r.filters(body, "filters", "filters", true)
 	r.text(body)
-	for i, item := range r.list(body, "sort", maxSorts) {
-		r.sort(item, "sort."+strconv.Itoa(i))
+	for at, item := range r.list(body, "sort", "sort", maxSorts) {
+		r.sort(item, at)
 	}
-	for _, item := range r.list(body, "includes", maxFilters) {
+	for _, item := range r.list(body, "includes", "includes", maxFilters) {
 		if name, ok := itemText(item, "relation"); ok {
 			r.search.Includes = append(r.search.Includes, name)
 		}
@@ -102,30 +102,33 @@ type searchReader struct {
 	search   *Search
 	isCustom func(key string) bool
 	count    int // filters so far
+	values   int // in their lists
 	problems bugle.InvalidError
 }
 
-// list returns the objects in the list of that name; none if there is no list.
-func (r *searchReader) list(from *value.Array, name string, limit int) []*value.Array {
-	v, present := from.Get(name)
-	if !present || v == nil {
-		return nil
-	}
-	list, ok := v.(*value.Array)
-	if !ok || !list.IsList() || list.Len() > limit {
-		r.problems.Add(name, "The %s field must be a list of at most %d objects, not %s.", name, limit, value.Describe(v))
-		return nil
-	}
-	var items []*value.Array
-	for key, item := range list.All() {
-		object, ok := item.(*value.Array)
-		if !ok {
-			r.problems.Add(name+"."+key.String(), "Each of %s must be an object, not %s.", name, value.Describe(item))
-			continue
+// list yields the objects in the list of that name with the place of each, such as "filters.0"; none
+// if there is no list. The list's own place is at.
+func (r *searchReader) list(from *value.Array, name, at string, limit int) iter.Seq2[string, *value.Array] {
+	return func(yield func(string, *value.Array) bool) {
+		v, _ := from.Get(name)
+		if v == nil {
+			return
 		}
-		items = append(items, object)
+		list, ok := v.(*value.Array)
+		if !ok || !list.IsList() || list.Len() > limit {
+			r.problems.Add(at, "The %s field must be a list of at most %d objects, not %s.", name, limit, value.Describe(v))
+			return
+		}
+		for key, item := range list.All() {
+			at := at + "." + key.String()
+			object, ok := item.(*value.Array)
+			if !ok {
+				r.problems.Add(at, "Each of %s must be an object, not %s.", name, value.Describe(item))
+			} else if !yield(at, object) {
+				return
+			}
+		}
 	}
-	return items
 }
 
 func itemText(item *value.Array, name string) (string, bool) {
@@ -135,16 +138,16 @@ func itemText(item *value.Array, name string) (string, bool) {
 }
 
 func (r *searchReader) scopes(body *value.Array) {
-	for i, item := range r.list(body, "scopes", maxSorts) {
+	for at, item := range r.list(body, "scopes", "scopes", maxSorts) {
 		name, _ := itemText(item, "name")
 		switch {
 		case r.search.Kind.Hides == "":
-			r.problems.Add(fmt.Sprintf("scopes.%d.name", i), "There are no scopes for %s.", r.search.Kind.Path)
+			r.problems.Add(at+".name", "There are no scopes for %s.", r.search.Kind.Path)
 		case name == "hidden" || name == "visible":
 			hidden := name == "hidden"
 			r.search.Hidden = &hidden
 		default:
-			r.problems.Add(fmt.Sprintf("scopes.%d.name", i), "The scope must be hidden or visible, not %q.", name)
+			r.problems.Add(at+".name", "The scope must be hidden or visible, not %q.", name)
 		}
 	}
 }
@@ -162,8 +165,8 @@ func (r *searchReader) text(body *value.Array) {
 	switch text, _ := object.Get("value"); text := text.(type) {
 	case nil:
 	case string:
-		if len(text) > maxSearchText {
-			r.problems.Add("search.value", "The search value must not be longer than %d bytes.", maxSearchText)
+		if len(text) > maxSearchText || hasNUL(text) {
+			r.problems.Add("search.value", "The search value must be at most %d bytes without a NUL character.", maxSearchText)
 			return
 		}
 		r.search.Text = text
@@ -188,10 +191,9 @@ func (r *searchReader) sort(item *value.Array, at string) {
 }
 
 // filters reads conditions; nested ones only at the outermost level.
-func (r *searchReader) filters(items []*value.Array, at string, outermost bool) []Filter {
+func (r *searchReader) filters(from *value.Array, name, at string, outermost bool) []Filter {
 	var filters []Filter
-	for i, item := range items {
-		at := at + "." + strconv.Itoa(i)
+	for at, item := range r.list(from, name, at, maxFilters) {
 		if r.count++; r.count > maxFilters {
 			r.problems.Add(at, "There must not be more than %d filters.", maxFilters)
 			return nil
@@ -202,12 +204,12 @@ func (r *searchReader) filters(items []*value.Array, at string, outermost bool) 
 			r.problems.Add(at+".type", "The type must be and or or, not %s.", value.Describe(kind))
 		}
 		f.Or = kind == "or"
-		if item.Has("nested") {
+		if nested, _ := item.Get("nested"); nested != nil {
 			if !outermost {
 				r.problems.Add(at+".nested", "Filters can be nested one level deep.")
 				continue
 			}
-			f.Nested = r.filters(r.list(item, "nested", maxFilters), at+".nested", false)
+			f.Nested = r.filters(item, "nested", at+".nested", false)
 			if len(f.Nested) > 0 {
 				filters = append(filters, f)
 			}
@@ -222,10 +224,9 @@ func (r *searchReader) filters(items []*value.Array, at string, outermost bool) 
 
 func (r *searchReader) condition(f *Filter, item *value.Array, at string) bool {
 	name, _ := itemText(item, "field")
-	column, ok := r.column(name)
-	if !ok {
+	column, known := r.column(name)
+	if !known {
 		r.problems.Add(at+".field", "%s cannot be filtered by %q.", r.search.Kind.Path, name)
-		return false
 	}
 	f.Column, f.Operator = column, Equal
 	if v, given := item.Get("operator"); given {
@@ -233,17 +234,25 @@ func (r *searchReader) condition(f *Filter, item *value.Array, at string) bool {
 		f.Operator = Operator(text)
 		if !slices.Contains(operators, f.Operator) {
 			r.problems.Add(at+".operator", "The operator %s is unknown.", value.Describe(v))
-			return false
+			known = false
 		}
+	}
+	if !known {
+		return false
 	}
 	v, _ := item.Get("value")
 	var reason string
 	switch f.Operator {
 	case In, NotIn, AllIn, AnyIn:
-		reason = f.readValues(v)
+		list, _ := v.(*value.Array)
+		if r.values += list.Len(); r.values > maxListValues {
+			reason = fmt.Sprintf("must hold fewer values: all filters together can have %d", maxListValues)
+		} else {
+			reason = f.readValues(v)
+		}
 	case Like, NotLike, ILike, NotILike:
 		text, ok := v.(string)
-		if !ok || len(text) > maxSearchText {
+		if !ok || len(text) > maxSearchText || hasNUL(text) {
 			reason = fmt.Sprintf("must be a pattern of at most %d bytes, such as %%text%%", maxSearchText)
 		}
 		f.Value = text
@@ -259,26 +268,32 @@ func (r *searchReader) condition(f *Filter, item *value.Array, at string) bool {
 
 func (f *Filter) readValues(v any) (reason string) {
 	list, ok := v.(*value.Array)
-	if !ok || list.Len() > maxListValues {
-		return fmt.Sprintf("must be a list of at most %d values", maxListValues)
+	if !ok {
+		return "must be a list"
 	}
 	contained := f.Operator == AllIn || f.Operator == AnyIn
-	if contained && (f.Column.Field == nil || !f.Column.Field.holdsJSON()) {
+	switch {
+	case contained && f.Column.Field != nil && !f.Column.Field.holdsJSON():
 		return "cannot be given: the column does not hold a list"
+	case f.Operator == AllIn && list.Len() > maxAllIn:
+		return fmt.Sprintf("must be a list of at most %d values", maxAllIn)
 	}
 	for _, item := range list.All() {
-		one := item
-		if !contained {
-			if one, _, reason = f.Column.read(item); reason != "" {
-				return reason
-			}
-		} else if _, nested := item.(*value.Array); nested {
-			return "must be a list of texts and numbers"
+		column := f.Column
+		if contained {
+			column = Column{} // what the list holds has no type of its own
+		}
+		one, _, reason := column.read(item)
+		if reason != "" {
+			return reason
 		}
 		f.Values = append(f.Values, one)
 	}
 	return ""
 }
+
+// hasNUL reports whether a text holds the character at which databases end texts, or which they refuse.
+func hasNUL(text string) bool { return strings.ContainsRune(text, 0) }
 
 func (f *Field) holdsJSON() bool { return f.Type == Strings || f.Type == Integers || f.Type == JSON }
 
@@ -289,6 +304,9 @@ func (c Column) read(v any) (stored any, day bool, reason string) {
 	}
 	if _, isArray := v.(*value.Array); isArray {
 		return nil, false, "must be a text or a number"
+	}
+	if text, isText := v.(string); isText && hasNUL(text) {
+		return nil, false, "must not contain a NUL character"
 	}
 	if c.Field == nil || c.Path != "" || c.Field.holdsJSON() {
 		return v, false, ""
@@ -345,15 +363,19 @@ func (r *searchReader) column(name string) (Column, bool) {
 	return c, false
 }
 
+// maxIndex is how many digits an index into a list may have: databases count no further.
+const maxIndex = 9
+
 // jsonPath is "a->0" as the database writes it: $."a"[0]. It is empty for what is no path.
 func jsonPath(path string) string {
 	var b strings.Builder
 	b.WriteByte('$')
 	for part := range strings.SplitSeq(path, "->") {
+		isIndex := strings.Trim(part, "0123456789") == ""
 		switch {
-		case part == "" || strings.ContainsAny(part, `"\`):
+		case part == "" || strings.ContainsAny(part, `"\`) || hasNUL(part) || isIndex && len(part) > maxIndex:
 			return ""
-		case strings.Trim(part, "0123456789") == "":
+		case isIndex:
 			b.WriteString("[" + part + "]")
 		default:
 			b.WriteString(`."` + part + `"`)

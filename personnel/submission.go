@@ -9,10 +9,12 @@ var submissionFields = fields(
 // Submission is a filled-in form; the answers are custom fields.
 var Submission = Kind{
 	Name: "submission", Path: "submissions", Table: "submissions", Class: "Submission", Emits: true, Custom: true,
-	Fields:    submissionFields,
-	Relations: belongsTo(submissionFields),
-	Created:   []string{"form"},
-	Updated:   []string{"form"},
+	Fields: submissionFields,
+	Relations: append(belongsTo(submissionFields), Relation{Name: "statuses", Kind: "status",
+		Pivot: &Pivot{Table: "submission_statuses", Local: "submission_id", Foreign: "status_id", Key: "record", Writable: []string{"text"}, Shown: statusRecord}}),
+	Includes: append(open("form", "user"), "statuses", "statuses.record"),
+	Created:  []string{"form"},
+	Updated:  []string{"form"},
 	AfterEvent: func(c Changes, r *Resource) error {
 		form, err := findVia(c, r, "form_id", &Form)
 		if err != nil || form == nil || form.Get("submission_status_id") == nil {

@@ -23,6 +23,8 @@ type request struct {
 	key    *bugle.APIKey
 	actor  store.Actor
 	v1     bool
+
+	included []string // relations that the body asks for
 }
 
 func (q *request) Header() http.Header         { return q.w.Header() }

@@ -31,6 +31,7 @@ func (s *server) resources(k *personnel.Kind) collection[*personnel.Resource] {
 			if err != nil {
 				return page, err
 			}
+			q.included = search.Includes
 			return s.store.Search(q.Context(), q.actor.OrganizationID, search, p)
 		},
 		show: func(q *request, id int64) (*personnel.Resource, error) {
@@ -48,6 +49,10 @@ func (s *server) resources(k *personnel.Kind) collection[*personnel.Resource] {
 		answer: func(q *request, list []*personnel.Resource, _ bool) (*value.Array, error) {
 			view, err := q.view()
 			if err != nil {
+				return nil, err
+			}
+			paths := append(strings.Split(q.URL.Query().Get("include"), ","), q.included...)
+			if err := s.store.Include(q.Context(), q.actor.OrganizationID, list, personnel.ReadIncludes(k, paths)); err != nil {
 				return nil, err
 			}
 			items := value.NewArray(len(list))
@@ -89,6 +94,9 @@ func (q *request) cacheHeaders(k *personnel.Kind, list []*personnel.Resource) {
 			if related := r.Related[name]; related != nil {
 				walk(related)
 			}
+			for _, related := range r.Lists[name] {
+				walk(related)
+			}
 		}
 	}
 	add(k.Name)
@@ -101,7 +109,7 @@ func (q *request) cacheHeaders(k *personnel.Kind, list []*personnel.Resource) {
 // pivots adds the routes that put resources into a kind's many-to-many relations, and take them out.
 func (s *server) pivots(k *personnel.Kind) {
 	for _, rel := range k.Relations {
-		if rel.Pivot == nil {
+		if rel.Pivot == nil || !rel.Pivot.PivotSorted {
 			continue
 		}
 		path, scope := k.Path+"/{id}/"+strings.ReplaceAll(rel.Name, "_", "-"), "update:"+k.Name

@@ -29,14 +29,14 @@ func (c change) prepare(r *personnel.Resource, verb string, causes []bugle.Cause
 	var shown []string
 	switch verb {
 	case "created":
-		shown = slices.Clone(k.Created)
+		shown = k.Created
 	case "updated":
-		shown = slices.Clone(k.Updated)
+		shown = k.Updated
 	}
 	rendered := r.Clone()
-	rendered.Related = nil
+	rendered.Related, rendered.Lists = nil, nil
 	ctx := context.Background()
-	if err := complete(ctx, c.tx.view(), c.a.OrganizationID, []*personnel.Resource{rendered}, shown...); err != nil {
+	if err := complete(ctx, c.tx.view(), c.a.OrganizationID, []*personnel.Resource{rendered}, personnel.Shown(shown...)...); err != nil {
 		return nil, err
 	}
 	view, err := c.tx.w.store.viewOf(ctx, c.tx.view(), c.a.OrganizationID)

@@ -90,28 +90,41 @@ func selectResources(ctx context.Context, c conn, k *personnel.Kind, where strin
 }
 
 // complete loads what rendering the resources takes, all of one kind: the relations that are always
-// shown and those in shown, and what computed attributes need. It makes a query for each relation,
+// shown and those included, and what computed attributes need. It makes a query for each relation,
 // however many resources there are.
-func complete(ctx context.Context, c conn, organizationID int64, list []*personnel.Resource, shown ...string) error {
+func complete(ctx context.Context, c conn, organizationID int64, list []*personnel.Resource, included ...personnel.Include) error {
 	if len(list) == 0 {
 		return nil
 	}
 	k := list[0].Kind
+	names := make([]string, 0, len(included)+len(k.Always))
+	for _, i := range included {
+		names = append(names, i.Name)
+	}
 	for _, name := range k.Always {
-		if !slices.Contains(shown, name) {
-			shown = append(shown, name)
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+			included = append(slices.Clip(included), personnel.Include{Name: name})
 		}
 	}
 	for _, r := range list {
-		r.Shown = shown
+		r.Shown = names
 	}
-	if err := loadRelations(ctx, c, organizationID, list, shown); err != nil {
+	if err := loadRelations(ctx, c, organizationID, list, included); err != nil {
 		return err
 	}
 	if err := loadForDocuments(ctx, c, organizationID, list); err != nil {
 		return err
 	}
 	return loadLatest(ctx, c, list)
+}
+
+// Include loads relations into resources that are complete otherwise, all of one kind.
+func (s *Store) Include(ctx context.Context, organizationID int64, list []*personnel.Resource, included []personnel.Include) error {
+	if len(included) == 0 {
+		return nil
+	}
+	return complete(ctx, s.view(), organizationID, list, included...)
 }
 
 // loadForDocuments loads every relation of those records that have a document: its tags may name
@@ -130,64 +143,181 @@ func loadForDocuments(ctx context.Context, c conn, organizationID int64, list []
 	if len(with) == 0 {
 		return nil
 	}
-	var missing []string
+	var missing []personnel.Include
 	for _, rel := range k.Relations {
-		if _, loaded := with[0].Related[rel.Name]; !loaded {
-			missing = append(missing, rel.Name)
+		if _, loaded := with[0].Related[rel.Name]; !loaded && rel.Via != "" {
+			missing = append(missing, personnel.Include{Name: rel.Name})
 		}
 	}
 	return loadRelations(ctx, c, organizationID, with, missing)
 }
 
-// loadRelations fills Related of each resource for the relations named, with the related resources
-// complete in turn. The catalogue has no circle of relations that are always shown.
-func loadRelations(ctx context.Context, c conn, organizationID int64, list []*personnel.Resource, names []string) error {
+// maxIncluded bounds the resources that one included relation brings to a page.
+const maxIncluded = 10000
+
+// loadRelations fills Related and Lists of each resource for the relations named, with the related
+// resources complete in turn. The catalogue has no circle of relations that are always shown.
+func loadRelations(ctx context.Context, c conn, organizationID int64, list []*personnel.Resource, included []personnel.Include) error {
 	k := list[0].Kind
-	for _, name := range names {
-		rel := k.Relation(name)
-		if rel == nil || rel.Pivot != nil {
-			return fmt.Errorf("load %s of %s: no such single relation", name, k.Name)
+	for _, include := range included {
+		rel := k.Relation(include.Name)
+		if rel == nil {
+			return fmt.Errorf("load %s of %s: no such relation", include.Name, k.Name)
 		}
-		related := personnel.ByName(rel.Kind)
-		var ids []int64
-		local := "id"
-		if rel.Via != "" {
-			local = rel.Via
+		var err error
+		if rel.Pivot != nil {
+			err = loadThroughPivot(ctx, c, organizationID, list, rel, include.Below)
+		} else {
+			err = loadRelation(ctx, c, organizationID, list, rel, include.Below)
 		}
-		for _, r := range list {
-			if r.Related == nil {
-				r.Related = make(map[string]*personnel.Resource, len(names))
-			}
-			r.Related[name] = nil
-			if id, ok := r.Get(local).(int64); ok && !slices.Contains(ids, id) {
-				ids = append(ids, id)
-			}
-		}
-		if len(ids) == 0 {
-			continue
-		}
-		foreign := "id"
-		if rel.Inverse != "" {
-			foreign = rel.Inverse
-		}
-		found, err := selectResources(ctx, c, related, "organization_id = $1 AND "+inIDs(foreign, 2), organizationID, idList(ids))
 		if err != nil {
-			return err
-		}
-		if err := complete(ctx, c, organizationID, found); err != nil {
-			return err
-		}
-		byID := make(map[any]*personnel.Resource, len(found))
-		for _, f := range found {
-			byID[f.Get(foreign)] = f
-		}
-		for _, r := range list {
-			if id := r.Get(local); id != nil {
-				r.Related[name] = byID[id]
-			}
+			return fmt.Errorf("load %s of %s: %w", rel.Name, k.Name, err)
 		}
 	}
 	return nil
+}
+
+// loadRelation loads one that a Reference field makes, from either side.
+func loadRelation(ctx context.Context, c conn, organizationID int64, list []*personnel.Resource, rel *personnel.Relation, below []personnel.Include) error {
+	local, foreign := "id", rel.Inverse
+	if rel.Via != "" {
+		local, foreign = rel.Via, "id"
+	}
+	var ids []int64
+	seen := make(map[int64]bool, len(list))
+	for _, r := range list {
+		setRelated(r, rel, nil)
+		if id, ok := r.Get(local).(int64); ok && !seen[id] {
+			seen[id] = true
+			ids = append(ids, id)
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	related := personnel.ByName(rel.Kind)
+	where, args := "organization_id = $1 AND "+inIDs(foreign, 2), []any{organizationID, idList(ids)}
+	if rel.Where != "" {
+		where, args = where+" AND "+quoted(rel.Where)+" = $3", append(args, rel.Is)
+	}
+	if rel.Many {
+		where += fmt.Sprintf(" ORDER BY %s LIMIT %d", listOrder(related), maxIncluded+1)
+	}
+	found, err := selectResources(ctx, c, related, where, args...)
+	if err != nil {
+		return err
+	}
+	if len(found) > maxIncluded {
+		return tooManyIncluded(rel)
+	}
+	if err := complete(ctx, c, organizationID, found, below...); err != nil {
+		return err
+	}
+	byID := make(map[any][]*personnel.Resource, len(found))
+	for _, f := range found {
+		byID[f.Get(foreign)] = append(byID[f.Get(foreign)], f)
+	}
+	for _, r := range list {
+		if id := r.Get(local); id != nil {
+			setRelated(r, rel, byID[id])
+		}
+	}
+	return nil
+}
+
+// loadThroughPivot loads a many-to-many relation, each resource with the row that led to it.
+func loadThroughPivot(ctx context.Context, c conn, organizationID int64, list []*personnel.Resource, rel *personnel.Relation, below []personnel.Include) error {
+	p := rel.Pivot
+	ids := make([]int64, len(list))
+	for i, r := range list {
+		setRelated(r, rel, nil)
+		ids[i] = r.ID()
+	}
+	shown := make([]string, len(p.Shown))
+	for i, name := range p.Shown {
+		shown[i] = quoted(name)
+	}
+	order := "id"
+	if p.PivotSorted {
+		order = `"order", id`
+	}
+	type row struct {
+		local, foreign int64
+		shown          *value.Array
+	}
+	var rows []row
+	var foreign []int64
+	err := c.each(ctx, func(scan func(to ...any) error) error {
+		one := row{shown: value.NewArray(len(p.Shown))}
+		values := make([]any, len(p.Shown))
+		to := []any{&one.local, &one.foreign}
+		for i := range values {
+			to = append(to, &values[i])
+		}
+		if err := scan(to...); err != nil {
+			return err
+		}
+		for i, name := range p.Shown {
+			if text, ok := values[i].(string); ok && strings.HasSuffix(name, "_at") {
+				values[i] = personnel.RenderTime(text)
+			}
+			one.shown.Set(name, values[i])
+		}
+		rows, foreign = append(rows, one), append(foreign, one.foreign)
+		return nil
+	}, fmt.Sprintf("SELECT %s, %s, %s FROM %s WHERE organization_id = $1 AND %s ORDER BY %s LIMIT %d",
+		p.Local, p.Foreign, strings.Join(shown, ", "), p.Table, inIDs(p.Local, 2), order, maxIncluded+1), organizationID, idList(ids))
+	if err != nil || len(rows) == 0 {
+		return err
+	}
+	if len(rows) > maxIncluded {
+		return tooManyIncluded(rel)
+	}
+	found, err := selectResources(ctx, c, personnel.ByName(rel.Kind), "organization_id = $1 AND "+inIDs("id", 2), organizationID, idList(foreign))
+	if err != nil {
+		return err
+	}
+	if err := complete(ctx, c, organizationID, found, below...); err != nil {
+		return err
+	}
+	byID := make(map[int64]*personnel.Resource, len(found))
+	for _, f := range found {
+		byID[f.ID()] = f
+	}
+	led := map[int64][]*personnel.Resource{}
+	for _, one := range rows {
+		if f := byID[one.foreign]; f != nil {
+			copied := *f
+			copied.Pivot, copied.Key = one.shown, p.Key
+			led[one.local] = append(led[one.local], &copied)
+		}
+	}
+	for _, r := range list {
+		setRelated(r, rel, led[r.ID()])
+	}
+	return nil
+}
+
+// setRelated notes what a relation of a resource led to.
+func setRelated(r *personnel.Resource, rel *personnel.Relation, found []*personnel.Resource) {
+	switch {
+	case rel.IsMany():
+		if r.Lists == nil {
+			r.Lists = map[string][]*personnel.Resource{}
+		}
+		r.Lists[rel.Name] = found
+		return
+	case r.Related == nil:
+		r.Related = map[string]*personnel.Resource{}
+	}
+	r.Related[rel.Name] = nil
+	if len(found) > 0 {
+		r.Related[rel.Name] = found[0]
+	}
+}
+
+func tooManyIncluded(rel *personnel.Relation) error {
+	return bugle.Invalid("include", "The relation %s leads to more than %d resources for this page. Ask for fewer with limit, or search them.", rel.Name, maxIncluded)
 }
 
 // loadLatest fills Latest of each resource.

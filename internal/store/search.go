@@ -10,7 +10,7 @@ import (
 )
 
 // Search returns a page of the resources that a search asks for.
-func (s *Store) Search(ctx context.Context, organizationID int64, search *personnel.Search, p PageRequest, shown ...string) (Page[*personnel.Resource], error) {
+func (s *Store) Search(ctx context.Context, organizationID int64, search *personnel.Search, p PageRequest) (Page[*personnel.Resource], error) {
 	page := Page[*personnel.Resource]{Number: p.Number, Limit: p.Limit}
 	k := search.Kind
 	b := &conditions{kind: k, args: []any{organizationID}}
@@ -32,7 +32,7 @@ func (s *Store) Search(ctx context.Context, organizationID int64, search *person
 		return page, err
 	}
 	page.Items = list
-	return page, complete(ctx, c, organizationID, list, shown...)
+	return page, complete(ctx, c, organizationID, list)
 }
 
 // CustomKeys returns the keys of the organization's custom fields.
@@ -86,34 +86,50 @@ func (b *conditions) filters(list []personnel.Filter) string {
 		if f.Nested != nil {
 			sql.WriteString("(" + b.filters(f.Nested) + ")")
 		} else {
-			sql.WriteString(b.related(f.Column, func(column string) string { return b.compare(f, column) }))
+			sql.WriteString(b.condition(f))
 		}
 	}
 	return sql.String()
 }
 
-// related writes a condition on a column, within the table that the column is in.
-func (b *conditions) related(c personnel.Column, condition func(column string) string) string {
-	if c.Relation == nil {
-		return condition(b.column(c, b.kind.Table))
+// condition writes a condition within the table that its column is in.
+func (b *conditions) condition(f personnel.Filter) string {
+	rel := f.Column.Relation
+	if rel == nil {
+		return b.compare(f, b.kind.Table)
 	}
-	table := personnel.ByName(c.Relation.Kind).Table
-	return fmt.Sprintf("EXISTS (SELECT 1 FROM %s AS related WHERE related.id = %s.%s AND %s)", table, b.kind.Table, quoted(c.Relation.Via), condition(b.column(c, "related")))
+	return "EXISTS (SELECT 1 " + b.related(rel) + " AND " + b.compare(f, "related") + ")"
+}
+
+// related writes where the row is that a relation leads to, which is one of the same organization.
+func (b *conditions) related(rel *personnel.Relation) string {
+	return fmt.Sprintf("FROM %[1]s AS related WHERE related.id = %[2]s.%[3]s AND related.organization_id = %[2]s.organization_id",
+		personnel.ByName(rel.Kind).Table, b.kind.Table, quoted(rel.Via))
 }
 
 // column writes what is compared.
 func (b *conditions) column(c personnel.Column, table string) string {
-	switch {
-	case c.Field == nil:
-		return jsonPart(table+".data", b.arg(`$."`+c.Custom+`"`))
-	case c.Path != "":
-		return jsonPart(table+"."+quoted(c.Field.Name), b.arg(c.Path))
+	if column, path := document(c, table); path != "" {
+		return jsonPart(column, b.arg(path))
 	}
 	return table + "." + quoted(c.Field.Name)
 }
 
+// document returns a column that holds JSON and the path to the part of it that is meant, empty for
+// all of it.
+func document(c personnel.Column, table string) (column, path string) {
+	if c.Field == nil {
+		return table + ".data", `$."` + c.Custom + `"`
+	}
+	return table + "." + quoted(c.Field.Name), c.Path
+}
+
 // compare writes one condition. As in any SQL, null compares with nothing, not even as different.
-func (b *conditions) compare(f personnel.Filter, column string) string {
+func (b *conditions) compare(f personnel.Filter, table string) string {
+	if f.Operator == personnel.AnyIn || f.Operator == personnel.AllIn {
+		return b.contains(f, table)
+	}
+	column := b.column(f.Column, table)
 	switch f.Operator {
 	case personnel.Like, personnel.ILike:
 		return likeText(column, b.arg(f.Value))
@@ -123,8 +139,6 @@ func (b *conditions) compare(f personnel.Filter, column string) string {
 		return b.in(f.Values, column, "IN", "OR", "IS NULL", "FALSE")
 	case personnel.NotIn:
 		return b.in(f.Values, column, "NOT IN", "AND", "IS NOT NULL", "TRUE")
-	case personnel.AnyIn, personnel.AllIn:
-		return b.contains(f, column)
 	}
 	switch {
 	case f.Value == nil && f.Operator == personnel.Equal:
@@ -163,18 +177,20 @@ func (b *conditions) in(values []any, column, in, join, null, empty string) stri
 }
 
 // contains asks whether a JSON list holds any, or all, of the values.
-func (b *conditions) contains(f personnel.Filter, column string) string {
-	parts := make([]string, len(f.Values))
-	for i, v := range f.Values {
-		parts[i] = jsonHolds(column, b.arg(v))
+func (b *conditions) contains(f personnel.Filter, table string) string {
+	column, path := document(f.Column, table)
+	if path == "" {
+		path = "$"
 	}
-	switch {
-	case len(parts) == 0 && f.Operator == personnel.AnyIn:
-		return "FALSE"
-	case len(parts) == 0:
-		return "TRUE"
-	case f.Operator == personnel.AnyIn:
-		return "(" + strings.Join(parts, " OR ") + ")"
+	holds := func(values ...any) string {
+		return jsonHolds(column, b.arg(path), b.in(values, "item.value", "IN", "OR", "IS NULL", "FALSE"))
+	}
+	if f.Operator == personnel.AnyIn {
+		return holds(f.Values...)
+	}
+	parts := []string{"TRUE"}
+	for _, v := range f.Values {
+		parts = append(parts, holds(v))
 	}
 	return "(" + strings.Join(parts, " AND ") + ")"
 }
@@ -182,24 +198,20 @@ func (b *conditions) contains(f personnel.Filter, column string) string {
 // day compares with a whole day, as ranges so that an index serves.
 func (b *conditions) day(f personnel.Filter, column string) string {
 	first, _ := f.Value.(string)
-	begin, err := time.Parse(personnel.StoredTime, first)
-	if err != nil {
-		return "FALSE" // it was read as a time
-	}
-	next := begin.AddDate(0, 0, 1).Format(personnel.StoredTime)
+	end := first[:len(time.DateOnly)] + " 24" // after all times of the day, before any of the next
 	switch f.Operator {
 	case personnel.Less:
 		return column + " < " + b.arg(first)
 	case personnel.LessEqual:
-		return column + " < " + b.arg(next)
+		return column + " < " + b.arg(end)
 	case personnel.Greater:
-		return column + " >= " + b.arg(next)
+		return column + " > " + b.arg(end)
 	case personnel.GreaterEqual:
 		return column + " >= " + b.arg(first)
 	case personnel.NotEqual:
-		return "(" + column + " < " + b.arg(first) + " OR " + column + " >= " + b.arg(next) + ")"
+		return "(" + column + " < " + b.arg(first) + " OR " + column + " > " + b.arg(end) + ")"
 	}
-	return "(" + column + " >= " + b.arg(first) + " AND " + column + " < " + b.arg(next) + ")"
+	return "(" + column + " >= " + b.arg(first) + " AND " + column + " < " + b.arg(end) + ")"
 }
 
 // text asks for a text anywhere in any field that is shown.
@@ -221,10 +233,11 @@ func (b *conditions) order(s *personnel.Search) string {
 	}
 	var parts []string
 	for _, sort := range s.Sorts {
-		by := b.column(sort.Column, b.kind.Table)
+		var by string
 		if rel := sort.Column.Relation; rel != nil {
-			by = fmt.Sprintf("(SELECT %s FROM %s AS related WHERE related.id = %s.%s)",
-				b.column(sort.Column, "related"), personnel.ByName(rel.Kind).Table, b.kind.Table, quoted(rel.Via))
+			by = "(SELECT " + b.column(sort.Column, "related") + " " + b.related(rel) + ")"
+		} else {
+			by = b.column(sort.Column, b.kind.Table)
 		}
 		if sort.Descending {
 			by += " DESC"

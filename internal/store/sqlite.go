@@ -141,9 +141,10 @@ func positional(query string) string {
 // jsonPart is a part of a column that holds JSON, by the path in a parameter.
 func jsonPart(column, path string) string { return "json_extract(" + column + ", " + path + ")" }
 
-// jsonHolds is a condition that the list in a column holds the value in a parameter.
-func jsonHolds(column, v string) string {
-	return "EXISTS (SELECT 1 FROM json_each(COALESCE(" + column + ", '[]')) AS item WHERE item.value = " + v + ")"
+// jsonHolds is a condition that the list in a column, at the path in a parameter, holds an item that
+// meets the condition on item.value.
+func jsonHolds(column, path, condition string) string {
+	return "EXISTS (SELECT 1 FROM json_each(" + column + ", " + path + ") AS item WHERE " + condition + ")"
 }
 
 // likeText is a condition that a column, as text, matches the pattern in a parameter in either case.
