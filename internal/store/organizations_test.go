@@ -14,7 +14,7 @@ import (
 )
 
 // addOrganization makes another organization and returns who acts in it.
-func addOrganization(t *testing.T, s *store.Store) store.Actor {
+func addOrganization(t testing.TB, s *store.Store) store.Actor {
 	t.Helper()
 	a := storetest.Actor()
 	storetest.Change(t, s, func(tx *store.Tx) error {

@@ -142,9 +142,10 @@ func positional(query string) string {
 func jsonPart(column, path string) string { return "json_extract(" + column + ", " + path + ")" }
 
 // jsonHolds is a condition that the list in a column, at the path in a parameter, holds an item that
-// meets the condition on item.value.
+// meets the condition on item.value. What is no list is like a list of it; only an object's values
+// have keys that are text, and they are not looked at.
 func jsonHolds(column, path, condition string) string {
-	return "EXISTS (SELECT 1 FROM json_each(" + column + ", " + path + ") AS item WHERE " + condition + ")"
+	return "EXISTS (SELECT 1 FROM json_each(" + column + ", " + path + ") AS item WHERE typeof(item.key) <> 'text' AND " + condition + ")"
 }
 
 // likeText is a condition that a column, as text, matches the pattern in a parameter in either case.
