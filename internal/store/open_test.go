@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -173,4 +174,26 @@ func TestOpen_migratesOnce(t *testing.T) {
 		})
 	}
 	group.Wait()
+}
+
+// The database holds secrets: nobody else on the machine may read it.
+func TestOpen_onlyTheOwnerMayRead(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("files have no such modes there")
+	}
+	path := databasePath(t)
+	s := openAt(t, path)
+	defer closeStore(t, s)
+	if _, err := s.EnsureOrganization(t.Context(), "Test"); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{path, path + "-wal"} {
+		info, err := os.Stat(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Mode().Perm()&0o077 != 0 {
+			t.Errorf("%s has the mode %s", name, info.Mode())
+		}
+	}
 }

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/url"
+	"os"
 	"runtime"
 	"strconv"
 	"strings"
@@ -24,6 +25,9 @@ var migrations embed.FS
 
 // open opens the file for one writer and several readers, and brings its tables up to date.
 func (s *Store) open(ctx context.Context, path string, log *slog.Logger) error {
+	if err := makeFile(path); err != nil {
+		return err
+	}
 	writing, err := sql.Open("sqlite", dsn(path, nil))
 	if err != nil {
 		return err
@@ -44,6 +48,20 @@ func (s *Store) open(ctx context.Context, path string, log *slog.Logger) error {
 		return errors.Join(err, writing.Close())
 	}
 	return s.writer.start(ctx)
+}
+
+// makeFile makes the file if there is none, for its owner alone: the driver would let everybody read
+// it. Its companions get the same mode. One that is there is not opened, because closing it would
+// end the locks that this process may have on it.
+func makeFile(path string) error {
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return file.Close()
 }
 
 // dsn is the driver's name for the file. A commit reaches the disk before it returns (FULL); the
