@@ -312,7 +312,7 @@ func FuzzWebhook_Set(f *testing.F) {
 		decoded, err := value.Decode([]byte(text))
 		fields, ok := decoded.(*value.Array)
 		if err != nil || !ok {
-			t.Skip()
+			t.Skip("the fuzzer made what is no JSON object")
 		}
 		w := existing()
 		if err := w.Set(fields, creating, knownEvents); err != nil {

@@ -124,8 +124,7 @@ type Pivot struct {
 	Table       string
 	Local       string   // column that refers to this kind
 	Foreign     string   // column that refers to the other
-	Writable    []string // further columns that may be written
-	PivotSorted bool     // has a column order that counts up
+	PivotSorted bool     // has a column order, which counts up unless it is given
 	Key         string   // under which the row appears in the other kind's resources
 	Shown       []string // its columns that appear there
 }

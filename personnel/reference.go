@@ -118,6 +118,6 @@ var Form = Kind{
 	Fields: formFields,
 	Relations: append(belongsTo(formFields), hasMany("submissions", "submission", "form_id"),
 		Relation{Name: "fields", Kind: "field", Pivot: &Pivot{Table: "form_fields", Local: "form_id", Foreign: "field_id",
-			PivotSorted: true, Writable: []string{"order"}, Key: "pivot", Shown: []string{"form_id", "field_id", "order"}}}),
+			PivotSorted: true, Key: "pivot", Shown: []string{"form_id", "field_id", "order"}}}),
 	Includes: append(open("submissions"), "fields", "submission_status"),
 }

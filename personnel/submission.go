@@ -11,7 +11,7 @@ var Submission = Kind{
 	Name: "submission", Path: "submissions", Table: "submissions", Class: "Submission", Emits: true, Custom: true,
 	Fields: submissionFields,
 	Relations: append(belongsTo(submissionFields), Relation{Name: "statuses", Kind: "status",
-		Pivot: &Pivot{Table: "submission_statuses", Local: "submission_id", Foreign: "status_id", Key: "record", Writable: []string{"text"}, Shown: statusRecord}}),
+		Pivot: &Pivot{Table: "submission_statuses", Local: "submission_id", Foreign: "status_id", Key: "record", Shown: statusRecord}}),
 	Includes: append(open("form", "user"), "statuses", "statuses.record"),
 	Created:  []string{"form"},
 	Updated:  []string{"form"},

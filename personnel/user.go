@@ -50,7 +50,7 @@ var User = Kind{
 		hasMany("rank_records", "rankrecord", "user_id"),
 		hasMany("service_records", "servicerecord", "user_id"),
 		Relation{Name: "fields", Kind: "field", Pivot: &Pivot{Table: "user_fields", Local: "user_id", Foreign: "field_id",
-			PivotSorted: true, Writable: []string{"order"}, Key: "pivot", Shown: []string{"user_id", "field_id", "order"}}}),
+			PivotSorted: true, Key: "pivot", Shown: []string{"user_id", "field_id", "order"}}}),
 	Includes: append(open("assignment_records", "primary_assignment_records", "secondary_assignment_records", "award_records", "combat_records",
 		"qualification_records", "rank_records", "service_records", "rank", "unit"), "fields", "position", "specialty", "status"),
 	Always: []string{"rank", "position", "specialty", "unit", "status"},

@@ -42,6 +42,7 @@ func TestFields_attachAndDetach(t *testing.T) {
 					t.Errorf("%s %s: %s, want %s", test.method, test.body, a.text, test.want)
 				}
 			}
+			s.do("POST", attach, `{"resources":{"1":{"order":"first"}}}`).wantInvalid(t, "resources.1.order")
 			s.do("POST", attach, `{"resources":[1,99]}`).wantInvalid(t, "resources.1")
 			s.do("POST", attach, `{"resources":[1,"x"]}`).wantInvalid(t, "resources.1")
 			s.do("POST", attach, `{"resources":{"x":[]}}`).wantInvalid(t, "resources.x")

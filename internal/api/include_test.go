@@ -81,6 +81,10 @@ func TestInclude_throughPivots(t *testing.T) {
 	s.addField("forms/1", "reason", "text", "", false)
 	s.addField("forms/1", "days", "number", "", false)
 	s.create("submissions", "form_id", 1, "user_id", 1, "reason", "Leave")
+	first := id(s.create("fields", "name", "First", "key", "first", "type", "text"))
+	s.want(200, "POST", "forms/1/fields/attach", fmt.Sprintf(`{"resources":{"%d":{"order":-1}}}`, first))
+	wantEqual(t, "a field with a place of its own", s.want(200, "GET", "forms/1?include=fields", nil).at("data", "fields", "0", "key"), "first")
+	s.want(200, "DELETE", "forms/1/fields/detach", fmt.Sprintf(`{"resources":[%d]}`, first))
 
 	form := s.want(200, "GET", "forms/1?include=fields,submissions.user", nil).data(t)
 	wantEqual(t, "second field", at(form, "fields", "1", "key"), "days")

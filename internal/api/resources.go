@@ -114,44 +114,82 @@ func (s *server) pivots(k *personnel.Kind) {
 		}
 		path, scope := k.Path+"/{id}/"+strings.ReplaceAll(rel.Name, "_", "-"), "update:"+k.Name
 		s.handle(path+"/attach", methods{"POST": {scope, func(q *request) error {
-			return q.pivot("attached", func(tx *store.Tx, id int64, ids []int64) ([]int64, error) {
-				return tx.Link(q.actor, k, id, &rel, ids)
+			return q.pivot("attached", func(tx *store.Tx, id int64, named pivotResources) ([]int64, error) {
+				linked, err := tx.Link(q.actor, k, id, &rel, named.ids)
+				if err != nil {
+					return nil, err
+				}
+				return linked, tx.Place(q.actor, k, id, &rel, named.placesOf(linked))
 			})
 		}}})
 		s.handle(path+"/detach", methods{"DELETE": {scope, func(q *request) error {
-			return q.pivot("detached", func(tx *store.Tx, id int64, ids []int64) ([]int64, error) {
-				return tx.Unlink(q.actor, k, id, &rel, ids)
+			return q.pivot("detached", func(tx *store.Tx, id int64, named pivotResources) ([]int64, error) {
+				return tx.Unlink(q.actor, k, id, &rel, named.ids)
 			})
 		}}})
 	}
 }
 
-// pivot runs an operation with the ids in resources, a list or the keys of a map, and answers which
-// it changed.
-func (q *request) pivot(answer string, do func(tx *store.Tx, id int64, ids []int64) ([]int64, error)) error {
+// pivotResources are those that a request names, in a list of ids or as the keys of a map, whose
+// values may give them a place.
+type pivotResources struct {
+	ids    []int64
+	places map[int64]int64
+}
+
+// placesOf returns the places of some of the resources, those that were given one.
+func (p pivotResources) placesOf(ids []int64) map[int64]int64 {
+	places := map[int64]int64{}
+	for _, id := range ids {
+		if place, given := p.places[id]; given {
+			places[id] = place
+		}
+	}
+	return places
+}
+
+func (q *request) pivotResources() (named pivotResources, err error) {
+	list, err := q.resources()
+	if err != nil {
+		return named, err
+	}
+	named.places = map[int64]int64{}
+	for key, item := range list.All() {
+		at := "resources." + key.String()
+		var id any = key.String()
+		if list.IsList() {
+			id = item
+		}
+		one, ok := idOf(id)
+		if !ok {
+			return named, bugle.Invalid(at, "Each of the resources must be an id, not %s.", value.Describe(id))
+		}
+		named.ids = append(named.ids, one)
+		if fields, isMap := item.(*value.Array); isMap && fields.Has("order") {
+			order, _ := fields.Get("order")
+			place, ok := order.(int64)
+			if !ok || place != int64(int32(place)) {
+				return named, bugle.Invalid(at+".order", "The order field must be a whole number of at most 32 bits, not %s.", value.Describe(order))
+			}
+			named.places[one] = place
+		}
+	}
+	return named, nil
+}
+
+// pivot runs an operation with the resources that are named, and answers which it changed.
+func (q *request) pivot(answer string, do func(tx *store.Tx, id int64, named pivotResources) ([]int64, error)) error {
 	id, err := q.id()
 	if err != nil {
 		return err
 	}
-	list, err := q.resources()
+	named, err := q.pivotResources()
 	if err != nil {
 		return err
 	}
-	ids := make([]int64, 0, list.Len())
-	for key, item := range list.All() {
-		var named any = key.String()
-		if list.IsList() {
-			named = item
-		}
-		one, ok := idOf(named)
-		if !ok {
-			return bugle.Invalid("resources."+key.String(), "Each of the resources must be an id, not %s.", value.Describe(named))
-		}
-		ids = append(ids, one)
-	}
-	changed := value.NewArray(len(ids))
+	changed := value.NewArray(len(named.ids))
 	err = q.server.store.Update(q.Context(), func(tx *store.Tx) error {
-		done, err := do(tx, id, ids)
+		done, err := do(tx, id, named)
 		for _, one := range done {
 			changed.Append(one)
 		}

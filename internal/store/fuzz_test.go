@@ -26,7 +26,7 @@ func FuzzCreate(f *testing.F) {
 		decoded, err := value.Decode([]byte(text))
 		sent, ok := decoded.(*value.Array)
 		if err != nil || !ok {
-			t.Skip()
+			t.Skip("the fuzzer made what is no JSON object")
 		}
 		r, err := create(s, storetest.Actor(), k, sent)
 		if invalid := (*bugle.InvalidError)(nil); errors.As(err, &invalid) {

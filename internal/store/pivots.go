@@ -3,6 +3,8 @@ package store
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/buglehq/bugle"
@@ -36,6 +38,19 @@ func (tx *Tx) Link(a Actor, k *personnel.Kind, id int64, rel *personnel.Relation
 		}
 	}
 	return linked, nil
+}
+
+// Place gives resources that are in a sorted many-to-many relation of a resource their places in it, by
+// id. Ids that are not in it are passed over.
+func (tx *Tx) Place(a Actor, k *personnel.Kind, id int64, rel *personnel.Relation, places map[int64]int64) error {
+	for _, foreign := range slices.Sorted(maps.Keys(places)) {
+		err := tx.exec(fmt.Sprintf(`UPDATE %s SET "order" = $1, updated_at = $2 WHERE %s = $3 AND %s = $4 AND organization_id = $5`,
+			rel.Pivot.Table, rel.Pivot.Local, rel.Pivot.Foreign), places[foreign], change{tx, a}.Now(), id, foreign, a.OrganizationID)
+		if err != nil {
+			return fmt.Errorf("place %s of %s %d: %w", rel.Name, k.Name, id, err)
+		}
+	}
+	return nil
 }
 
 // Unlink takes the resources with the ids out of a many-to-many relation of a resource, and returns

@@ -719,9 +719,9 @@ func FuzzReadSearch(f *testing.F) {
 	f.Fuzz(func(t *testing.T, kind int, body string) {
 		k := personnel.Kinds()[uint(kind)%uint(len(personnel.Kinds()))]
 		if decoded, err := value.Decode([]byte(body)); err != nil {
-			t.Skip()
+			t.Skip("the fuzzer made what is no JSON object")
 		} else if _, ok := decoded.(*value.Array); !ok {
-			t.Skip()
+			t.Skip("the fuzzer made what is no JSON object")
 		}
 		page, err := trySearch(t, s, 1, k, body, store.PageRequest{Number: 1, Limit: 20})
 		if invalid := (*bugle.InvalidError)(nil); err != nil && !errors.As(err, &invalid) {
