@@ -10,9 +10,10 @@ import (
 
 // An Organization is the tenant: everything belongs to one.
 type Organization struct {
-	ID        int64
-	Name      string
-	CreatedAt time.Time // UTC
+	ID                int64
+	Name              string
+	DisplayNameFormat string    // of users' display_name: "{rank.abbreviation} {name}"
+	CreatedAt         time.Time // UTC
 }
 
 // An APIKey lets its holder use the API of one organization within its scopes. The key's text is

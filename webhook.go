@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/net/http/httpguts"
 
+	"github.com/buglehq/bugle/internal/spelling"
 	"github.com/buglehq/bugle/value"
 )
 
@@ -348,7 +349,7 @@ func (f *fieldReader) events(to *[]string, known []string) {
 			continue
 		case !slices.Contains(known, name):
 			reason := "The events field holds an unknown event: " + value.Describe(item) + "."
-			if like := Closest(name, known); like != "" {
+			if like := spelling.Closest(name, known); like != "" {
 				reason += " Did you mean " + like + "?"
 			}
 			f.problems.Add("events."+value.Describe(int64(i)), "%s", reason)

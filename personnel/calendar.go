@@ -7,8 +7,9 @@ var Calendar = Kind{
 	Name: "calendar", Path: "calendars", Table: "calendars", Class: "Calendar", Emits: true,
 	Fields: fields(name(), description(),
 		Field{Name: "color", Type: String, Null: true, Required: true, Fallback: usualColor}),
-	Relations: []Relation{hasMany("events", "event", "calendar_id")},
-	Includes:  []string{"events", "events.author"},
+	Relations: []Relation{hasMany("events", "event", "calendar_id"), tags("calendar")},
+	Nested:    nest("tags"),
+	Includes:  []string{"events", "events.author", "tags"},
 }
 
 var calendarEventFields = fields(name(),
@@ -31,11 +32,14 @@ var calendarEventFields = fields(name(),
 
 // CalendarEvent is an entry of a calendar. On the wire it is called event.
 var CalendarEvent = Kind{
-	Name: "event", Path: "events", Table: "calendar_events", Class: "Event", Emits: true,
-	Fields:    calendarEventFields,
-	Relations: append(belongsTo(calendarEventFields), Relation{Name: "schedule", Kind: "schedule", Inverse: "event_id"}),
-	Includes:  append(open("author", "calendar"), "schedule"),
-	Created:   []string{"author"},
+	Name: "event", Path: "events", Table: "calendar_events", Class: "Event", Emits: true, Grows: true,
+	Fields: calendarEventFields,
+	Relations: append(belongsTo(calendarEventFields), Relation{Name: "schedule", Kind: "schedule", Inverse: "event_id"},
+		ofModel("Event", "attachments", "attachment", true), ofModel("Event", "comments", "comment", true),
+		ofModel("Event", "image", "image", false), ofModel("Event", "images", "image", true), tags("event")),
+	Nested:   append(nest("tags"), Nested{Relation: "images", Path: "image"}), // in PERSCOM too
+	Includes: append(open("author", "calendar", "comments"), "attachments", "image", "schedule", "tags"),
+	Created:  []string{"author"},
 }
 
 // eventPage is the address of a calendar event's page, rendered where it has no url of its own.

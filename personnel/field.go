@@ -39,13 +39,16 @@ var CustomField = Kind{
 		Field{Name: "options", Type: JSON, Null: true},
 		Field{Name: "options_type", Type: Choice, Null: true, Default: "array", Options: []any{"array", "model"}},
 		Field{Name: "options_model", Type: Choice, Null: true, Options: fieldModels},
+		Field{Name: "applies_to", Type: Strings, Null: true, Options: []any{"users", "assignment-records", "award-records", "combat-records",
+			"qualification-records", "rank-records", "service-records", "training-records", "submissions"}}, // paths of kinds all of whose resources have it
 		Field{Name: "true_value", Type: String, Null: true, Default: "True", ReadOnly: true},
 		Field{Name: "false_value", Type: String, Null: true, Default: "False", ReadOnly: true},
 	),
 }
 
 // CustomFieldsFrom names the pivot that lists the custom fields of a resource, and the field of the
-// resource that holds the pivot's local id: a submission has its form's, a user his own.
+// resource that holds the pivot's local id: a submission has its form's, a user his own. Both have
+// beside those, and records have only, the fields that apply to their whole kind.
 func (k *Kind) CustomFieldsFrom() (pivot *Pivot, local string) {
 	switch k.Name {
 	case "submission":
@@ -67,9 +70,19 @@ func ReadCustom(definitions []*Resource, old, sent *value.Array, creating bool, 
 		if !present && !creating {
 			continue
 		}
+		isFile := d.Text("type") == "file"
+		if path, isText := v.(string); isText && isFile && path != "" {
+			if was, _ := old.Get(key); path == was {
+				continue // a client sends back what it got
+			}
+		}
 		if problem := checkCustom(d, key, v); problem != "" {
 			invalid.Add(key, "%s", problem)
 			continue
+		}
+		if u, isUpload := v.(*Upload); isUpload {
+			u.Taken = true
+			v = u.Path
 		}
 		if present {
 			custom.Set(key, v)
@@ -98,7 +111,11 @@ func checkCustom(d *Resource, key string, v any) string {
 	if missing {
 		return ""
 	}
-	if wanted := typeRule(d.Text("type")); wanted != "" {
+	wanted := typeRule(d.Text("type"))
+	if holdsUpload(v) && wanted != "file" {
+		return "The " + key + " field must not be a file."
+	}
+	if wanted != "" {
 		rules = append(rules, rule{name: wanted})
 	}
 	for _, r := range rules {
@@ -120,7 +137,9 @@ func typeRule(fieldType string) string {
 		return "email"
 	case "number":
 		return "numeric"
-	case "color", "code", "country", "file", "password", "text", "textarea", "timezone":
+	case "file":
+		return "file"
+	case "color", "code", "country", "password", "text", "textarea", "timezone":
 		return "string"
 	}
 	return "" // select may be a list; component_text holds nothing
@@ -137,7 +156,8 @@ func isNumeric(rules []rule) bool {
 
 // Rules are the names that the rules of a custom field may use.
 var Rules = []string{"required", "nullable", "string", "integer", "numeric", "boolean", "email", "url", "date", "array",
-	"min", "max", "between", "size", "in", "not_in", "alpha", "alpha_num", "alpha_dash", "digits", "starts_with", "ends_with"}
+	"min", "max", "between", "size", "in", "not_in", "alpha", "alpha_num", "alpha_dash", "digits", "starts_with", "ends_with",
+	"file", "image", "mimes"}
 
 // parseRules reads rules joined by |, each a name and perhaps a colon and arguments joined by
 // commas: "string|max:20|in:a,b".

@@ -59,7 +59,7 @@ func addInclude(list []Include, k *Kind, parts []string) []Include {
 	if at < 0 {
 		at, list = len(list), append(list, Include{Name: rel.Name})
 	}
-	if len(parts) > 1 {
+	if len(parts) > 1 && !rel.Model {
 		list[at].Below = addInclude(list[at].Below, ByName(rel.Kind), parts[1:])
 	}
 	return list

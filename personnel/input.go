@@ -24,27 +24,37 @@ func (r *Resource) Read(sent *value.Array, creating bool, invalid *bugle.Invalid
 		if f.ReadOnly || f.Hidden {
 			continue
 		}
-		v, present := sent.Get(f.Name)
+		name := f.SentAs()
+		v, present := sent.Get(name)
 		if v == "" { // as an empty form field
 			v = nil
 		}
 		switch {
 		case !present && creating && f.Required, present && v == nil && f.Required:
-			invalid.Add(f.Name, "The %s field is required.", f.Name)
+			invalid.Add(name, "The %s field is required.", name)
 			continue
 		case !present, v == nil && timestamp:
 			continue
 		case v == nil && !f.Null:
 			if f.Default == nil {
-				invalid.Add(f.Name, "The %s field must not be null.", f.Name)
+				invalid.Add(name, "The %s field must not be null.", name)
 				continue
 			}
 			v = f.Default
 		}
+		if path, isText := v.(string); isText && f.IsFile() && path == r.Values[i] {
+			continue // a client sends back what it got
+		}
 		stored, wanted := f.store(v)
 		if wanted != "" {
-			invalid.Add(f.Name, "The %s field %s, not %s.", f.Name, wanted, value.Describe(v))
+			invalid.Add(name, "The %s field %s, not %s.", name, wanted, value.Describe(v))
 			continue
+		}
+		if u, isFile := v.(*Upload); isFile {
+			u.Taken = true
+			if r.Kind.Field("filename") != nil {
+				r.Set("filename", u.Name)
+			}
 		}
 		r.Values[i] = stored
 		read = append(read, i)
@@ -100,7 +110,15 @@ func (f *Field) store(v any) (stored any, wanted string) {
 		}
 		return string(text), ""
 	case Photo:
-		return nil, "must be an uploaded image or null"
+		if u, ok := v.(*Upload); ok && u.Size > 0 && u.isImage() {
+			return u.Path, ""
+		}
+		return nil, "must be an uploaded image (PNG, JPEG, GIF, WebP, BMP or AVIF)"
+	case File:
+		if u, ok := v.(*Upload); ok && u.Size > 0 {
+			return u.Path, ""
+		}
+		return nil, "must be an uploaded file"
 	}
 	text, ok := v.(string)
 	if !ok {

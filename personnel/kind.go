@@ -9,6 +9,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/buglehq/bugle/value"
 )
 
 // A Kind is an entry of the catalogue.
@@ -22,15 +24,20 @@ type Kind struct {
 	Custom bool    // has custom fields, kept as JSON in the column data
 	Emits  bool    // creates, updates and deletes are events
 	Order  Order   // of lists
-	Hides  string  // a boolean field: rows where it is true are left out of lists
+	Hiding *Hiding // which rows are left out of lists; nil: none
+	Listed bool    // can be listed, and nothing else
+	Grows  bool    // without end: the store keeps count of the rows
 
 	Relations []Relation
+	Nested    []Nested // relations that have routes of their own
 	Includes  []string // relations that requests may ask for: "rank", "user.*" for any below user
 	Always    []string // relations in every rendering
+	Needs     []string // relations that Appended attributes look at, not shown for that
 	Created   []string // relations in the created event beside those
 	Updated   []string // relations in the updated event beside those
 	Latest    []Latest
 	Appended  []Appended // computed attributes, before the label
+	NoLabel   bool       // has no attribute label
 
 	// BeforeCreate may complete a new resource before it is written, AfterCreate changes others
 	// once it is, and AfterEvent follows when its event is written. BeforeUpdate may add to an
@@ -53,6 +60,24 @@ type Changes interface {
 	Save(kind *Kind, id int64, values map[string]any) error
 	// Attach adds a row to a pivot table of the organization, without an event.
 	Attach(table string, values map[string]any) error
+}
+
+// Hiding says which rows lists leave out: those where a Boolean field is When. The names are those
+// of the scopes that ask for such rows, and for the others.
+type Hiding struct {
+	Field   string
+	When    bool
+	Hidden  string
+	Visible string
+	Plain   []string // scopes that change nothing
+}
+
+// Nested is a relation with routes below a resource: /users/1/rank-records.
+type Nested struct {
+	Relation string
+	Path     string // "rank-records"
+	Attach   bool   // of a relation by a field: attach, detach, sync and toggle too
+	Links    bool   // only list, attach, detach and sync
 }
 
 // An Order is how a list of a kind is sorted.
@@ -83,12 +108,14 @@ const (
 	Integers // a JSON list of integers
 	JSON     // any JSON
 	Photo    // the storage path of an uploaded image
+	File     // the storage path of any uploaded file
 )
 
 // A Field is a column of a kind's table, and the rule for what may be written to it.
 type Field struct {
 	Name     string
 	Type     Type
+	Sent     string // the name under which it is sent; empty: Name
 	Null     bool
 	Required bool                           // on create
 	ReadOnly bool                           // not to be written through the API
@@ -99,9 +126,10 @@ type Field struct {
 	Pattern  *regexp.Regexp                 // of a String
 	Wanted   string                         // what Pattern asks for, in words: "must be …"
 	Options  []any
-	Unique   bool   // within the organization
-	Refers   string // kind of a Reference
-	Cascade  bool   // of a Reference: deleted with the row it refers to, rather than set to null
+	Unique   bool                 // within the organization
+	As       func(stored any) any // how it is rendered; nil: as it is stored
+	Refers   string               // kind of a Reference
+	Cascade  bool                 // of a Reference: deleted with the row it refers to, rather than set to null
 }
 
 // A Relation leads from a kind to another. Exactly one of Via, Inverse and Pivot is set.
@@ -109,9 +137,10 @@ type Relation struct {
 	Name    string
 	Kind    string
 	Via     string // the Reference field of this kind: belongs to
-	Inverse string // the Reference field of the other kind that points here: has one, or with Many has many
+	Model   bool   // with Via: the kind is the one whose model the field model_type names, and Kind is empty
+	Inverse string // the field of the other kind that points here: has one, or with Many has many
 	Many    bool
-	Where   string // with Many: a Choice field of the other kind that must hold Is; empty for none
+	Where   string // with Inverse: a field of the other kind that must hold Is; empty for none
 	Is      string
 	Pivot   *Pivot // many to many
 }
@@ -121,12 +150,34 @@ func (r *Relation) IsMany() bool { return r.Many || r.Pivot != nil }
 
 // A Pivot is the table between two kinds.
 type Pivot struct {
-	Table       string
-	Local       string   // column that refers to this kind
-	Foreign     string   // column that refers to the other
-	PivotSorted bool     // has a column order, which counts up unless it is given
-	Key         string   // under which the row appears in the other kind's resources
-	Shown       []string // its columns that appear there
+	Table    string
+	Local    string  // column that refers to this kind
+	Foreign  string  // column that refers to the other
+	Fields   []Field // its other columns that may be written; one called order counts up unless it is given
+	Repeats  bool    // may hold the same pair more than once
+	ReadOnly bool    // is a view of other tables
+	Key      string  // under which the row appears in the other kind's resources
+	Shown    []string
+	Appended []PivotAttribute
+}
+
+// A PivotAttribute is computed when a row of a pivot is rendered. The row has its columns as stored.
+type PivotAttribute struct {
+	Name  string
+	Value func(row *value.Array, v *View) any
+}
+
+// Sorted reports whether the rows have an order.
+func (p *Pivot) Sorted() bool { return p.Field("order") != nil }
+
+// Field returns the column with the name that may be written, or nil.
+func (p *Pivot) Field(name string) *Field {
+	for i := range p.Fields {
+		if p.Fields[i].Name == name {
+			return &p.Fields[i]
+		}
+	}
+	return nil
 }
 
 // Latest is an attribute computed from other rows: the newest created_at of those rows of a kind
@@ -168,12 +219,19 @@ var Verbs = []string{"created", "updated", "deleted"}
 
 // kinds is the catalogue, in the order in which rows can be copied: what is referred to comes first,
 // circles through users and forms excepted.
-var kinds = link(
-	&Rank, &Award, &Qualification, &Position, &Specialty, &Unit, &Status, &Slot, &UnitSlot,
-	&User, &Document, &Form, &CustomField,
-	&AssignmentRecord, &AwardRecord, &CombatRecord, &QualificationRecord, &RankRecord, &ServiceRecord,
-	&Calendar, &CalendarEvent, &Message, &Submission, &Schedule,
-)
+var kinds []*Kind
+
+// It is made here because the kinds' side effects look other kinds up.
+func init() {
+	kinds = link(
+		&Rank, &Award, &Qualification, &Position, &Specialty, &Unit, &Group, &Status, &Slot, &UnitSlot,
+		&Issuer, &Credential, &Competency,
+		&User, &Document, &Form, &CustomField, &Task, &Category, &Tag, &Announcement,
+		&Calendar, &CalendarEvent, &Message, &Submission, &Schedule,
+		&AssignmentRecord, &AwardRecord, &CombatRecord, &QualificationRecord, &RankRecord, &ServiceRecord, &TrainingRecord,
+		&Comment, &Attachment, &Image, &NewsfeedItem,
+	)
+}
 
 // Kinds returns the whole catalogue.
 func Kinds() []*Kind { return kinds }
@@ -187,6 +245,21 @@ func ByName(name string) *Kind {
 	}
 	return nil
 }
+
+// ByModel returns the kind with the model, or nil.
+func ByModel(model string) *Kind {
+	for _, k := range kinds {
+		if k.Model() == model {
+			return k
+		}
+	}
+	return nil
+}
+
+// Model is how PERSCOM calls the kind in fields that name one: "App\Models\RankRecord".
+func (k *Kind) Model() string { return modelOf(k.Class) }
+
+func modelOf(class string) string { return `App\Models\` + strings.ReplaceAll(class, " ", "") }
 
 // EventNames returns the names of all resource events, sorted: stem and verb.
 func EventNames() []string {
@@ -237,7 +310,19 @@ func link(all ...*Kind) []*Kind {
 				panic(fmt.Sprintf("personnel: %s.%s refers to %q", k.Name, f.Name, f.Refers))
 			}
 		}
-		for _, name := range slices.Concat(k.Always, k.Created, k.Updated) {
+		if f := k.Field("model_type"); f != nil {
+			k.Fields[k.index[f.Name]].Options = modelsWith(all, k)
+		}
+		for _, rel := range k.Relations {
+			if !rel.Model && named[rel.Kind] == nil {
+				panic(fmt.Sprintf("personnel: %s.%s leads to %q", k.Name, rel.Name, rel.Kind))
+			}
+		}
+		nested := make([]string, len(k.Nested))
+		for i := range k.Nested {
+			nested[i] = k.Nested[i].Relation
+		}
+		for _, name := range slices.Concat(k.Always, k.Created, k.Updated, k.Needs, nested) {
 			if k.Relation(name) == nil {
 				panic(fmt.Sprintf("personnel: %s has no relation %s", k.Name, name))
 			}
@@ -249,6 +334,17 @@ func link(all ...*Kind) []*Kind {
 		}
 	}
 	return all
+}
+
+// modelsWith are the models of the kinds that have resources of a kind.
+func modelsWith(all []*Kind, of *Kind) []any {
+	var models []any
+	for _, k := range all {
+		if slices.ContainsFunc(k.Relations, func(rel Relation) bool { return rel.Kind == of.Name && rel.Where == "model_type" }) {
+			models = append(models, k.Model())
+		}
+	}
+	return models
 }
 
 // id, order and timestamps are fields that many kinds have.
@@ -279,6 +375,20 @@ func belongsTo(k []Field) []Relation {
 // hasMany is the relation to those of a kind whose Reference field points here.
 func hasMany(name, kind, inverse string) Relation {
 	return Relation{Name: name, Kind: kind, Inverse: inverse, Many: true}
+}
+
+// ofModel is a relation to those of a kind whose model_type and model_id name a resource of the class.
+func ofModel(class, name, kind string, many bool) Relation {
+	return Relation{Name: name, Kind: kind, Inverse: "model_id", Many: many, Where: "model_type", Is: modelOf(class)}
+}
+
+// nest names relations that have routes, under their own names.
+func nest(relations ...string) []Nested {
+	list := make([]Nested, len(relations))
+	for i, name := range relations {
+		list[i] = Nested{Relation: name, Path: strings.ReplaceAll(name, "_", "-")}
+	}
+	return list
 }
 
 // open is the names of relations, each with everything below it too.

@@ -5,7 +5,7 @@ var Channels = []any{"broadcast", "database", "mail", "sms", "discord_private", 
 
 // Message is a text for members of the organization.
 var Message = Kind{
-	Name: "message", Path: "messages", Table: "messages", Class: "Message", Emits: true,
+	Name: "message", Path: "messages", Table: "messages", Class: "Message", Emits: true, Grows: true,
 	Fields: fields(
 		Field{Name: "message", Type: Text, Required: true},
 		Field{Name: "channels", Type: Strings, Null: true, Required: true, Options: Channels},

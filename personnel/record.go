@@ -23,10 +23,10 @@ func recordKind(k Kind, textRequired bool, subject []Field, after ...Field) Kind
 			k.Fields[i].Null, k.Fields[i].Required = false, true
 		}
 	}
-	k.Custom, k.Emits, k.Order = true, true, Newest
-	k.Relations = belongsTo(k.Fields)
+	k.Custom, k.Order, k.Grows = true, Newest, true
+	k.Relations = append(belongsTo(k.Fields), append(k.Relations, ofModel(k.Class, "attachments", "attachment", true), ofModel(k.Class, "comments", "comment", true))...)
 	k.Always = []string{"document"}
-	k.Includes = append(open("author", "user"), "document")
+	k.Includes = append(k.Includes, append(open("author", "comments", "user"), "attachments", "document")...)
 	k.Appended = []Appended{{"document_parsed", documentParsed}}
 	k.Created = []string{"author", "user"}
 	for _, f := range subject {
@@ -38,6 +38,20 @@ func recordKind(k Kind, textRequired bool, subject []Field, after ...Field) Kind
 			}
 		}
 	}
+	return reported(k)
+}
+
+// reported lets a new record appear in the newsfeed, once its own side effects are done.
+func reported(k Kind) Kind {
+	own := k.AfterCreate
+	k.AfterCreate = func(c Changes, r *Resource) error {
+		if own != nil {
+			if err := own(c, r); err != nil {
+				return err
+			}
+		}
+		return report(c, r)
+	}
 	return k
 }
 
@@ -46,7 +60,7 @@ func text() Field { return Field{Name: "text", Type: Text, Null: true} }
 // AssignmentRecord puts a user into a unit and position; a primary one moves him.
 var AssignmentRecord = func() Kind {
 	k := recordKind(Kind{
-		Name: "assignmentrecord", Path: "assignment-records", Table: "assignment_records", Class: "Assignment Record",
+		Name: "assignmentrecord", Path: "assignment-records", Table: "assignment_records", Class: "Assignment Record", Emits: true,
 		BeforeCreate: fillFromSlot,
 		AfterCreate:  moveUser,
 	}, false, []Field{
@@ -110,17 +124,17 @@ func findVia(c Changes, r *Resource, field string, kind *Kind) (*Resource, error
 
 // AwardRecord gives a user an award.
 var AwardRecord = recordKind(Kind{
-	Name: "awardrecord", Path: "award-records", Table: "award_records", Class: "Award Record",
+	Name: "awardrecord", Path: "award-records", Table: "award_records", Class: "Award Record", Emits: true,
 }, false, []Field{{Name: "award_id", Type: Reference, Null: true, Required: true, Refers: "award"}}, text())
 
 // CombatRecord notes an action that a user took part in.
 var CombatRecord = recordKind(Kind{
-	Name: "combatrecord", Path: "combat-records", Table: "combat_records", Class: "Combat Record",
+	Name: "combatrecord", Path: "combat-records", Table: "combat_records", Class: "Combat Record", Emits: true,
 }, true, nil, text())
 
 // QualificationRecord gives a user a qualification.
 var QualificationRecord = recordKind(Kind{
-	Name: "qualificationrecord", Path: "qualification-records", Table: "qualification_records", Class: "Qualification Record",
+	Name: "qualificationrecord", Path: "qualification-records", Table: "qualification_records", Class: "Qualification Record", Emits: true,
 }, false, []Field{{Name: "qualification_id", Type: Reference, Null: true, Required: true, Refers: "qualification"}}, text())
 
 // Types of rank record.
@@ -133,7 +147,7 @@ const (
 
 // RankRecord gives a user a rank, whichever its type.
 var RankRecord = recordKind(Kind{
-	Name: "rankrecord", Path: "rank-records", Table: "rank_records", Class: "Rank Record",
+	Name: "rankrecord", Path: "rank-records", Table: "rank_records", Class: "Rank Record", Emits: true,
 	AfterCreate: func(c Changes, r *Resource) error {
 		userID, _ := r.Get("user_id").(int64)
 		if userID == 0 {
@@ -147,5 +161,19 @@ var RankRecord = recordKind(Kind{
 
 // ServiceRecord notes anything else of a user's service.
 var ServiceRecord = recordKind(Kind{
-	Name: "servicerecord", Path: "service-records", Table: "service_records", Class: "Service Record",
+	Name: "servicerecord", Path: "service-records", Table: "service_records", Class: "Service Record", Emits: true,
 }, true, nil, text())
+
+// TrainingRecord gives a user what an instructor taught him. It emits no events.
+var TrainingRecord = recordKind(Kind{
+	Name: "trainingrecord", Path: "training-records", Table: "training_records", Class: "Training Record",
+	Relations: []Relation{
+		{Name: "competencies", Kind: "competency", Pivot: plainPivot("training_record_competencies", "training_record_id", "competency_id")},
+		{Name: "credentials", Kind: "credential", Pivot: plainPivot("training_record_credentials", "training_record_id", "credential_id")},
+	},
+	Nested:   nest("competencies", "credentials"),
+	Includes: append(open("credentials"), "competencies"),
+}, false, []Field{
+	{Name: "instructor_id", Type: Reference, Null: true, Required: true, Refers: "user"},
+	{Name: "event_id", Type: Reference, Null: true, Refers: "event", ReadOnly: true},
+}, text())

@@ -9,10 +9,11 @@ import (
 	"github.com/buglehq/bugle"
 )
 
-// changes are those of a test: they find what is in it, and note what is saved.
+// changes are those of a test: they find what is in it, and note what is saved and attached.
 type changes struct {
-	found map[*Kind]*Resource
-	saved []string
+	found    map[*Kind]*Resource
+	saved    []string
+	attached []string
 }
 
 func (c *changes) Now() string { return "2026-01-14 12:00:00" }
@@ -35,7 +36,7 @@ func (c *changes) Save(kind *Kind, id int64, values map[string]any) error {
 }
 
 func (c *changes) Attach(table string, values map[string]any) error {
-	c.saved = append(c.saved, fmt.Sprintf("%s: %v", table, values))
+	c.attached = append(c.attached, fmt.Sprintf("%s: %v", table, values))
 	return nil
 }
 
@@ -104,5 +105,44 @@ func TestRankRecord_sideEffects(t *testing.T) {
 	}
 	if want := []string{"user 1: rank_id=5"}; !slices.Equal(c.saved, want) {
 		t.Errorf("saved are %q, want %q", c.saved, want)
+	}
+}
+
+// Every new record is news, with the name of the first thing that it gives.
+func TestRecords_areReported(t *testing.T) {
+	c := changes{found: map[*Kind]*Resource{
+		&Rank:          resource(&Rank, map[string]any{"id": int64(2), "name": "Sergeant"}),
+		&Award:         resource(&Award, map[string]any{"id": int64(3), "name": "Medal"}),
+		&Qualification: resource(&Qualification, map[string]any{"id": int64(4), "name": "Marksman"}),
+		&Position:      resource(&Position, map[string]any{"id": int64(5), "name": "Team Leader"}),
+		&Unit:          resource(&Unit, map[string]any{"id": int64(6), "name": "1st Squad"}),
+	}}
+	for _, test := range []struct {
+		kind   *Kind
+		values map[string]any
+		item   string
+	}{
+		{&RankRecord, map[string]any{"rank_id": int64(2)}, "Sergeant"},
+		{&AwardRecord, map[string]any{"award_id": int64(3)}, "Medal"},
+		{&QualificationRecord, map[string]any{"qualification_id": int64(4)}, "Marksman"},
+		{&AssignmentRecord, map[string]any{"position_id": int64(5), "unit_id": int64(6)}, "Team Leader"},
+		{&AssignmentRecord, map[string]any{"position_id": int64(99), "unit_id": int64(6)}, "1st Squad"},
+		{&AssignmentRecord, nil, "<nil>"},
+		{&CombatRecord, nil, "<nil>"},
+		{&ServiceRecord, nil, "<nil>"},
+		{&TrainingRecord, nil, "<nil>"},
+	} {
+		c.attached = nil
+		r := resource(test.kind, test.values)
+		r.Set("user_id", int64(1))
+		r.Set("author_id", int64(9))
+		r.Set("text", "Well done.")
+		if err := test.kind.AfterCreate(&c, r); err != nil {
+			t.Fatal(err)
+		}
+		want := []string{"newsfeed: map[author_id:9 item:" + test.item + " recipient_id:1 text:Well done. type:" + test.kind.Name + "]"}
+		if !slices.Equal(c.attached, want) {
+			t.Errorf("a new %s attaches\n     %q\nwant %q", test.kind.Name, c.attached, want)
+		}
 	}
 }

@@ -10,6 +10,7 @@ func description() Field { return Field{Name: "description", Type: Text, Null: t
 // Rank is what a rank record gives.
 var Rank = Kind{
 	Name: "rank", Path: "ranks", Table: "ranks", Class: "Rank", Order: BySorted,
+	Relations: []Relation{ofModel("Rank", "image", "image", false)}, Nested: nest("image"), Includes: []string{"image"},
 	Fields: fields(name(), description(),
 		Field{Name: "abbreviation", Type: String, Null: true}, Field{Name: "paygrade", Type: String, Null: true}, order()),
 }
@@ -17,12 +18,14 @@ var Rank = Kind{
 // Award is what an award record gives.
 var Award = Kind{
 	Name: "award", Path: "awards", Table: "awards", Class: "Award", Order: BySorted,
+	Relations: []Relation{ofModel("Award", "image", "image", false)}, Nested: nest("image"), Includes: []string{"image"},
 	Fields: fields(name(), description(), order()),
 }
 
 // Qualification is what a qualification record gives.
 var Qualification = Kind{
 	Name: "qualification", Path: "qualifications", Table: "qualifications", Class: "Qualification", Order: BySorted,
+	Relations: []Relation{ofModel("Qualification", "image", "image", false)}, Nested: nest("image"), Includes: []string{"image"},
 	Fields: fields(name(), description(), order()),
 }
 
@@ -44,11 +47,32 @@ var Specialty = Kind{
 
 // Unit is a part of the organization.
 var Unit = Kind{
-	Name: "unit", Path: "units", Table: "units", Class: "Unit", Order: BySorted, Hides: "hidden",
+	Name: "unit", Path: "units", Table: "units", Class: "Unit", Order: BySorted, Hiding: hiding(),
 	Fields: fields(name(), description(), order(), Field{Name: "hidden", Type: Boolean, Default: false},
 		Field{Name: "icon", Type: String, Null: true}, Field{Name: "empty", Type: Text, Null: true, ReadOnly: true}),
-	Relations: []Relation{hasMany("assignment_records", "assignmentrecord", "unit_id"), hasMany("users", "user", "unit_id")},
-	Includes:  open("assignment_records", "users"),
+	Relations: []Relation{hasMany("assignment_records", "assignmentrecord", "unit_id"), hasMany("users", "user", "unit_id"),
+		ofModel("Unit", "image", "image", false),
+		{Name: "groups", Kind: "group", Pivot: sortedPivot("unit_groups", "unit_id", "group_id")},
+		{Name: "slots", Kind: "slot", Pivot: plainPivot("unit_slots", "unit_id", "slot_id")}},
+	Nested:   nest("image"),
+	Includes: append(open("assignment_records", "groups", "users"), "image"),
+}
+
+// hiding leaves out rows that are hidden.
+func hiding() *Hiding {
+	return &Hiding{Field: "hidden", When: true, Hidden: "hidden", Visible: "visible"}
+}
+
+// Group gathers units for the roster.
+var Group = Kind{
+	Name: "group", Path: "groups", Table: "groups", Class: "Group", Order: BySorted,
+	Hiding: &Hiding{Field: "hidden", When: true, Hidden: "hidden", Visible: "visible", Plain: []string{"forAutomaticRoster", "forManualRoster"}},
+	Fields: fields(name(), description(), order(), Field{Name: "hidden", Type: Boolean, Default: false},
+		Field{Name: "icon", Type: String, Null: true}, Field{Name: "empty", Type: Text, Null: true, ReadOnly: true}),
+	Relations: []Relation{ofModel("Group", "image", "image", false),
+		{Name: "units", Kind: "unit", Pivot: sortedPivot("unit_groups", "group_id", "unit_id")}},
+	Nested:   nest("image", "units"),
+	Includes: append(open("units"), "image"),
 }
 
 // hexColor is #rgb or #rrggbb.
@@ -57,8 +81,28 @@ var hexColor = regexp.MustCompile(`^#([0-9a-fA-F]{3}|[0-9a-fA-F]{6})$`)
 // usualColor is shown where none is set.
 func usualColor(*Resource, *View) any { return "#2563eb" }
 
-// statusRecord is what is shown of a status that a submission was given.
-var statusRecord = []string{"submission_id", "status_id", "text", "created_at", "updated_at"}
+// plainPivot is a pivot with nothing but the pair.
+func plainPivot(table, local, foreign string) *Pivot {
+	return &Pivot{Table: table, Local: local, Foreign: foreign, Key: "pivot", Shown: []string{local, foreign}}
+}
+
+// sortedPivot is a pivot whose rows have an order.
+func sortedPivot(table, local, foreign string) *Pivot {
+	return &Pivot{Table: table, Local: local, Foreign: foreign, Fields: []Field{order()}, Key: "pivot", Shown: []string{local, foreign, "order"}}
+}
+
+// statusPivot is the history of what something stood at, seen from either side.
+func statusPivot(table, of string) *Pivot {
+	return &Pivot{Table: table, Local: of, Foreign: "status_id", Fields: []Field{text()}, Repeats: true,
+		Key: "record", Shown: []string{of, "status_id", "text", "created_at", "updated_at"}}
+}
+
+// turned is a pivot seen from its other side.
+func turned(p *Pivot) *Pivot {
+	t := *p
+	t.Local, t.Foreign = p.Foreign, p.Local
+	return &t
+}
 
 // Status is what a user or a submission stands at.
 var Status = Kind{
@@ -67,8 +111,7 @@ var Status = Kind{
 		Field{Name: "color", Type: String, Null: true, Required: true, Fallback: usualColor, Pattern: hexColor, Wanted: "must be a color such as #2563eb"},
 		Field{Name: "icon", Type: String, Null: true, ReadOnly: true}, order()),
 	Relations: []Relation{hasMany("users", "user", "status_id"),
-		{Name: "submissions", Kind: "submission", Pivot: &Pivot{Table: "submission_statuses", Local: "status_id", Foreign: "submission_id",
-			Key: "record", Shown: statusRecord}}},
+		{Name: "submissions", Kind: "submission", Pivot: turned(statusPivot("submission_statuses", "submission_id"))}},
 	Includes: []string{"submissions", "users"},
 }
 
@@ -79,10 +122,19 @@ var slotFields = fields(name(),
 
 // Slot is a place that units have to fill, with the position and specialty that it takes.
 var Slot = Kind{
-	Name: "slot", Path: "slots", Table: "slots", Class: "Slot", Order: BySorted, Hides: "hidden",
-	Fields:    slotFields,
-	Relations: belongsTo(slotFields),
-	Includes:  []string{"position", "specialty"},
+	Name: "slot", Path: "slots", Table: "slots", Class: "Slot", Order: BySorted, Hiding: hiding(),
+	Fields: slotFields,
+	Relations: append(belongsTo(slotFields),
+		Relation{Name: "units", Kind: "unit", Pivot: plainPivot("unit_slots", "slot_id", "unit_id")},
+		Relation{Name: "assignment_records", Kind: "assignmentrecord", Pivot: slotPivot("slot_assignment_records", "assignment_record_id")},
+		Relation{Name: "users", Kind: "user", Pivot: slotPivot("slot_users", "user_id")}),
+	Nested:   nest("units"),
+	Includes: append(open("assignment_records", "users"), "position", "specialty", "units"),
+}
+
+// slotPivot leads from a slot to what names a unit's slot.
+func slotPivot(view, foreign string) *Pivot {
+	return &Pivot{Table: view, Local: "slot_id", Foreign: foreign, ReadOnly: true, Key: "pivot", Shown: []string{"slot_id", foreign, "unit_slot_id", "unit_id"}}
 }
 
 var unitSlotFields = fields(
@@ -117,7 +169,8 @@ var Form = Kind{
 	Name: "form", Path: "forms", Table: "forms", Class: "Form",
 	Fields: formFields,
 	Relations: append(belongsTo(formFields), hasMany("submissions", "submission", "form_id"),
-		Relation{Name: "fields", Kind: "field", Pivot: &Pivot{Table: "form_fields", Local: "form_id", Foreign: "field_id",
-			PivotSorted: true, Key: "pivot", Shown: []string{"form_id", "field_id", "order"}}}),
-	Includes: append(open("submissions"), "fields", "submission_status"),
+		Relation{Name: "fields", Kind: "field", Pivot: sortedPivot("form_fields", "form_id", "field_id")},
+		tags("form")),
+	Nested:   nest("submissions", "fields", "tags"),
+	Includes: append(open("submissions"), "fields", "submission_status", "tags"),
 }

@@ -17,8 +17,8 @@ type Resource struct {
 	Related map[string]*Resource
 	Lists   map[string][]*Resource
 	Shown   []string       // those of Related and Lists that are rendered, in order; one that is nil renders as null
-	Pivot   *value.Array   // the row that led here through a many-to-many relation; nil if none did
-	Key     string         // under which Pivot is rendered
+	Through *Pivot         // the many-to-many relation that led here; nil if none did
+	Row     *value.Array   // with Through: the row of it that led here, as stored
 	Latest  map[string]any // stored time by the name of a Latest, or nil
 }
 
@@ -107,7 +107,9 @@ func (r *Resource) Data(v *View) *value.Array {
 	for _, a := range k.Appended {
 		data.Set(a.Name, a.Value(r, v))
 	}
-	data.Set("label", k.Class+": "+strconv.FormatInt(r.ID(), 10))
+	if !k.NoLabel {
+		data.Set("label", k.Class+": "+strconv.FormatInt(r.ID(), 10))
+	}
 	if v.V1 && k.Name == "status" {
 		color, _ := data.Get("color")
 		data.Set("text_color", color)
@@ -126,8 +128,24 @@ func (r *Resource) Data(v *View) *value.Array {
 			data.Set(name, nil)
 		}
 	}
-	if r.Pivot != nil {
-		data.Set(r.Key, r.Pivot)
+	if r.Through != nil {
+		data.Set(r.Through.Key, r.Through.render(r.Row, v))
+	}
+	return data
+}
+
+// render returns a row as it appears to the outside.
+func (p *Pivot) render(row *value.Array, v *View) *value.Array {
+	data := value.NewArray(len(p.Shown) + len(p.Appended))
+	for _, name := range p.Shown {
+		stored, _ := row.Get(name)
+		if text, ok := stored.(string); ok && strings.HasSuffix(name, "_at") {
+			stored = isoTime(text)
+		}
+		data.Set(name, stored)
+	}
+	for _, a := range p.Appended {
+		data.Set(a.Name, a.Value(row, v))
 	}
 	return data
 }
@@ -140,6 +158,9 @@ func (f *Field) render(r *Resource, v *View) any {
 			return f.Fallback(r, v)
 		}
 		return nil
+	}
+	if f.As != nil {
+		return f.As(stored)
 	}
 	switch f.Type {
 	case DateTime:
@@ -158,9 +179,6 @@ func (f *Field) render(r *Resource, v *View) any {
 	}
 	return stored
 }
-
-// RenderTime turns a stored time into ISO 8601, as answers and envelopes have it.
-func RenderTime(stored string) string { return isoTime(stored) }
 
 // isoTime turns a stored time into ISO 8601; what is no such time stays as it is.
 func isoTime(stored string) string {

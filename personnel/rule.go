@@ -64,6 +64,18 @@ func (r rule) check(v any, numeric bool) string {
 		if _, ok := v.(*value.Array); !ok {
 			return "must be a list"
 		}
+	case "file":
+		if u, ok := v.(*Upload); !ok || u.Size == 0 {
+			return "must be an uploaded file"
+		}
+	case "image":
+		if u, ok := v.(*Upload); !ok || !u.isImage() {
+			return "must be an uploaded image (PNG, JPEG, GIF, WebP, BMP or AVIF)"
+		}
+	case "mimes":
+		if u, ok := v.(*Upload); !ok || !u.hasExtension(r.args) {
+			return "must be a file of one of the types " + strings.Join(r.args, ", ")
+		}
 	case "min", "max", "size", "between":
 		return r.checkSize(v, numeric)
 	case "digits":
@@ -110,12 +122,14 @@ func (r rule) arg(i int) string {
 	return ""
 }
 
-// checkSize compares a number, the characters of a string or the items of a list.
+// checkSize compares a number, the characters of a string, the items of a list or the KiB of a file.
 func (r rule) checkSize(v any, numeric bool) string {
 	size, unit := 0.0, ""
 	switch v := v.(type) {
 	case *value.Array:
 		size, unit = float64(v.Len()), " items"
+	case *Upload:
+		size, unit = float64(v.Size)/1024, " KiB"
 	default:
 		if n, ok := asNumber(v); ok && numeric {
 			size = n
@@ -168,6 +182,8 @@ func CheckRules(text string) string {
 			return fmt.Sprintf("The rule %s in the rules field needs a number, such as %s:20.", r.name, r.name)
 		case r.name == "between" && (!first || !second):
 			return "The rule between in the rules field needs two numbers, such as between:1,20."
+		case r.name == "mimes" && r.arg(0) == "":
+			return "The rule mimes in the rules field needs extensions, such as mimes:png,pdf."
 		}
 	}
 	return ""

@@ -20,6 +20,10 @@ func definition(fieldType, rules string) *Resource {
 
 func TestRules_bothWays(t *testing.T) {
 	list := func(items ...any) any { return value.List(items...) }
+	png := &Upload{Name: "a.png", Path: "1/a.png", Type: "image/png", Size: 3 << 10}
+	svg := &Upload{Name: "a.svg", Path: "1/a.svg", Type: "image/svg+xml", Size: 1}
+	jpeg := &Upload{Name: "a.jpeg", Path: "1/a.jpg", Type: "image/jpeg", Size: 5 << 10}
+	none := &Upload{Name: "a.png", Path: "1/a.png", Type: "text/plain"}
 	tests := []struct {
 		rules          string
 		accept, refuse []any
@@ -50,6 +54,11 @@ func TestRules_bothWays(t *testing.T) {
 		{"digits:4", []any{"1234", int64(1234), "0001"}, []any{"123", "12345", "12a4", "-123", int64(12), list()}},
 		{"starts_with:ab,x", []any{"abc", "x"}, []any{"ba", "b", int64(5)}},
 		{"ends_with:.pdf,.txt", []any{"a.pdf", ".txt"}, []any{"a.png", int64(5)}},
+		{"file", []any{png, svg, jpeg}, []any{none, "1/a.png", int64(5), list(png)}},
+		{"image", []any{png, jpeg}, []any{svg, none, "1/a.png", list(png)}},
+		{"mimes:png,.JPEG", []any{png, jpeg}, []any{svg, "1/a.png", list(png)}},
+		{"file|max:4", []any{png, svg}, []any{jpeg}},
+		{"file|min:3", []any{png, jpeg}, []any{svg}},
 
 		{" string | max:2 ", []any{"ab"}, []any{int64(1), "abc"}},
 		{"", []any{nil, "a", true}, nil},
@@ -64,6 +73,9 @@ func TestRules_bothWays(t *testing.T) {
 			seen[r.name] = true
 		}
 		d := definition("select", test.rules) // which has no rule of its own
+		if slices.ContainsFunc(test.accept, holdsUpload) {
+			d = definition("file", test.rules) // no other takes uploads
+		}
 		for _, v := range test.accept {
 			if problem := checkCustom(d, "answer", v); problem != "" {
 				t.Errorf("%q refuses %s: %s", test.rules, value.Describe(v), problem)
@@ -86,7 +98,7 @@ func TestRules_bothWays(t *testing.T) {
 }
 
 func TestRules_ofAFieldsType(t *testing.T) {
-	texts := []string{"color", "code", "country", "file", "password", "text", "textarea", "timezone"}
+	texts := []string{"color", "code", "country", "password", "text", "textarea", "timezone"}
 	for _, fieldType := range texts {
 		d := definition(fieldType, "")
 		if problem := checkCustom(d, "answer", "any"); problem != "" {
@@ -105,6 +117,7 @@ func TestRules_ofAFieldsType(t *testing.T) {
 		{"datetime-local", "2026-01-31T18:00", "soon"},
 		{"email", "jane@example.com", "jane"},
 		{"number", "1.5", "one"},
+		{"file", &Upload{Path: "1/a.png", Size: 1}, "1/a.png"},
 		{"select", value.List("a"), nil},
 		{"component_text", int64(1), nil},
 	}

@@ -15,11 +15,27 @@ import (
 // nothing that the catalogue does not know.
 type Search struct {
 	Kind     *Kind
-	Hidden   *bool // of kinds that hide rows: only hidden ones, or only others; nil: as lists do
+	Within   *Within // only what a relation of one resource leads to; nil: all
+	Hidden   *bool   // of kinds that hide rows: only hidden ones, or only others; nil: as lists do
 	Filters  []Filter
 	Text     string // to be found in any of the kind's fields; empty: anything
 	Sorts    []Sort // before the id
 	Includes []string
+}
+
+// Within is what a relation of one resource leads to: the rank records of user 7.
+type Within struct {
+	Kind     *Kind // of that one
+	ID       int64
+	Relation *Relation
+}
+
+// pivot returns the pivot on the way, or nil.
+func (w *Within) pivot() *Pivot {
+	if w == nil {
+		return nil
+	}
+	return w.Relation.Pivot
 }
 
 // A Filter is one condition, or several in brackets.
@@ -46,6 +62,7 @@ type Column struct {
 	Field    *Field    // nil: a custom field
 	Custom   string    // the custom field's key
 	Path     string    // into the JSON of Field, such as "$.a[0]"; empty: all of it
+	Pivot    bool      // Field is one of the pivot through which the search goes
 }
 
 // An Operator compares a column with a value.
@@ -82,8 +99,8 @@ const (
 
 // ReadSearch reads the body of a search. Whatever it names that the kind does not have is a problem.
 // Custom fields are those that isCustom knows.
-func ReadSearch(k *Kind, body *value.Array, isCustom func(key string) bool) (*Search, error) {
-	r := searchReader{search: &Search{Kind: k}, isCustom: isCustom}
+func ReadSearch(k *Kind, within *Within, body *value.Array, isCustom func(key string) bool) (*Search, error) {
+	r := searchReader{search: &Search{Kind: k, Within: within}, isCustom: isCustom}
 	r.scopes(body)
 	r.search.Filters = r.filters(body, "filters", "filters", true)
 	r.text(body)
@@ -138,16 +155,19 @@ func itemText(item *value.Array, name string) (string, bool) {
 }
 
 func (r *searchReader) scopes(body *value.Array) {
+	hiding := r.search.Kind.Hiding
 	for at, item := range r.list(body, "scopes", "scopes", maxSorts) {
 		name, _ := itemText(item, "name")
 		switch {
-		case r.search.Kind.Hides == "":
+		case hiding == nil:
 			r.problems.Add(at+".name", "There are no scopes for %s.", r.search.Kind.Path)
-		case name == "hidden" || name == "visible":
-			hidden := name == "hidden"
+		case name == hiding.Hidden || name == hiding.Visible:
+			hidden := name == hiding.Hidden
 			r.search.Hidden = &hidden
+		case slices.Contains(hiding.Plain, name):
 		default:
-			r.problems.Add(at+".name", "The scope must be hidden or visible, not %q.", name)
+			names := append([]string{hiding.Hidden, hiding.Visible}, hiding.Plain...)
+			r.problems.Add(at+".name", "The scope must be one of %s, not %q.", strings.Join(names, ", "), name)
 		}
 	}
 }
@@ -340,9 +360,13 @@ func (r *searchReader) column(name string) (Column, bool) {
 	name, path, hasPath := strings.Cut(name, "->")
 	relation, field, isRelated := strings.Cut(name, ".")
 	c := Column{}
+	if p := r.search.Within.pivot(); p != nil && isRelated && relation == "pivot" && !hasPath {
+		c.Pivot, c.Field = true, p.Field(field)
+		return c, c.Field != nil
+	}
 	if isRelated {
 		c.Relation = k.Relation(relation)
-		if c.Relation == nil || c.Relation.Via == "" || ByName(c.Relation.Kind).Path == "" {
+		if c.Relation == nil || c.Relation.Via == "" || c.Relation.Model || ByName(c.Relation.Kind).Path == "" {
 			return c, false
 		}
 		k, name = ByName(c.Relation.Kind), field

@@ -8,11 +8,13 @@ var submissionFields = fields(
 
 // Submission is a filled-in form; the answers are custom fields.
 var Submission = Kind{
-	Name: "submission", Path: "submissions", Table: "submissions", Class: "Submission", Emits: true, Custom: true,
+	Name: "submission", Path: "submissions", Table: "submissions", Class: "Submission", Emits: true, Custom: true, Grows: true,
 	Fields: submissionFields,
-	Relations: append(belongsTo(submissionFields), Relation{Name: "statuses", Kind: "status",
-		Pivot: &Pivot{Table: "submission_statuses", Local: "submission_id", Foreign: "status_id", Key: "record", Shown: statusRecord}}),
-	Includes: append(open("form", "user"), "statuses", "statuses.record"),
+	Relations: append(belongsTo(submissionFields),
+		Relation{Name: "statuses", Kind: "status", Pivot: statusPivot("submission_statuses", "submission_id")},
+		ofModel("Submission", "comments", "comment", true)),
+	Nested:   nest("statuses"),
+	Includes: append(open("comments", "form", "user"), "statuses", "statuses.record"),
 	Created:  []string{"form"},
 	Updated:  []string{"form"},
 	AfterEvent: func(c Changes, r *Resource) error {

@@ -1,12 +1,14 @@
 package value
 
 import (
+	"fmt"
 	"strconv"
 	"unicode/utf8"
 )
 
 // Describe returns a value in a few words for a message to a person: null, true, 12, "text", a list
-// of 3 items, an object with 2 keys. A long text is cut short.
+// of 3 items, an object with 2 keys. A long text is cut short. What is no value, such as a file that
+// came with a form, describes itself if it is a [fmt.Stringer].
 func Describe(v any) string {
 	switch v := v.(type) {
 	case nil:
@@ -37,6 +39,8 @@ func Describe(v any) string {
 			return "an object with 1 key"
 		}
 		return "an object with " + strconv.Itoa(v.Len()) + " keys"
+	case fmt.Stringer:
+		return v.String()
 	}
 	return "something that is no value"
 }

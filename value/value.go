@@ -338,3 +338,33 @@ func (a *Array) Clone() *Array {
 	}
 	return c
 }
+
+// HasKey reports whether the array has a key of another array.
+func (a *Array) HasKey(key Key) bool { return a.find(key) >= 0 }
+
+// Put is Set for a key of another array.
+func (a *Array) Put(key Key, v any) { a.set(key, v) }
+
+// At returns the item under a key of another array.
+func (a *Array) At(key Key) (any, bool) { return a.get(key) }
+
+// AsKey returns the key that PHP takes v for: texts that are decimal integers are integers, floats
+// lose their fraction, true is 1, false 0, null the empty text. Others are no keys.
+func AsKey(v any) (key Key, ok bool) {
+	switch v := v.(type) {
+	case string:
+		return keyOf(v), true
+	case int64:
+		return Key{num: v, isInt: true}, true
+	case float64:
+		return Key{num: ToInt(v), isInt: true}, true
+	case bool:
+		if v {
+			return Key{num: 1, isInt: true}, true
+		}
+		return Key{isInt: true}, true
+	case nil:
+		return keyOf(""), true
+	}
+	return Key{}, false
+}

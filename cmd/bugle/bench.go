@@ -30,6 +30,12 @@ import (
 	"github.com/buglehq/bugle/value"
 )
 
+// benchCommands are what can be measured; without a word it is deliveries.
+type benchCommands struct {
+	Deliveries benchCommand    `cmd:"" default:"withargs" help:"Measure deliveries against the limit of a bare client (the default)."`
+	API        benchAPICommand `cmd:"" name:"api" help:"Measure lists and searches against the same queries by SQL alone."`
+}
+
 // benchCommand is `bugle bench`.
 type benchCommand struct {
 	Deliveries int           `help:"Deliveries that wait when the drain begins." default:"100000"`

@@ -33,3 +33,30 @@ func TestBench_refusesOptions(t *testing.T) {
 		}
 	}
 }
+
+func TestBenchAPI_json(t *testing.T) {
+	status, stdout, stderr := runBugle(t, "", "bench", "api", "--users", "200", "--records", "1000", "--requests", "10", "--json")
+	if status != 0 {
+		t.Fatalf("status %d, stderr %q", status, stderr)
+	}
+	var f apiFigures
+	if err := json.Unmarshal([]byte(stdout), &f); err != nil {
+		t.Fatalf("%v: %s", err, stdout)
+	}
+	if f.Users != 200 || f.Records != 1000 || len(f.Requests) != len(benchRequests) || f.HeapDone <= 0 {
+		t.Errorf("figures: %+v", f)
+	}
+	for _, r := range f.Requests {
+		if r.P50 <= 0 || r.P99 < r.P50 || r.SQL50 <= 0 || r.SQL99 < r.SQL50 || r.Ratio <= 0 {
+			t.Errorf("%s: %+v", r.Name, r)
+		}
+	}
+}
+
+func TestBenchAPI_refusesOptions(t *testing.T) {
+	for _, args := range [][]string{{"--users", "5"}, {"--records", "0"}, {"--requests", "1"}} {
+		if status, _, stderr := runBugle(t, "", append([]string{"bench", "api"}, args...)...); status == 0 || !strings.Contains(stderr, args[0]+" is ") {
+			t.Errorf("%v: status %d, stderr %q", args, status, stderr)
+		}
+	}
+}

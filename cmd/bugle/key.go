@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/buglehq/bugle"
+	"github.com/buglehq/bugle/internal/spelling"
 	"github.com/buglehq/bugle/internal/store"
 	"github.com/buglehq/bugle/personnel"
 )
@@ -39,7 +40,7 @@ func (c *keyCreateCommand) Validate() error {
 			continue
 		}
 		err := fmt.Errorf("--scope is %q, want *, or one of view, create, update and delete, a colon, and a kind", scope)
-		if like := bugle.Closest(scope, known); like != "" {
+		if like := spelling.Closest(scope, known); like != "" {
 			err = fmt.Errorf("%w; did you mean %s?", err, like)
 		}
 		errs = append(errs, err)

@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -17,9 +18,10 @@ type commands struct {
 	Serve  serveCommand  `cmd:"" help:"Run the server: API and deliveries."`
 	Demo   demoCommand   `cmd:"" help:"Serve a throw-away database with a demo unit, a receiver, and changes that keep coming."`
 	Key    keyCommand    `cmd:"" help:"Make, list and revoke API keys."`
+	Import importCommand `cmd:"" help:"Copy an organization from PERSCOM, or from another Bugle."`
 	Listen listenCommand `cmd:"" help:"Run a receiver for development: print each request and verify it."`
 	Verify verifyCommand `cmd:"" help:"Check a signature: body on standard input, headers as flags."`
-	Bench  benchCommand  `cmd:"" help:"Measure deliveries against the limit of a bare client, side by side."`
+	Bench  benchCommands `cmd:"" help:"Measure deliveries, or the API, against what the machine can do, side by side."`
 
 	BenchSink sinkCommand `cmd:"" hidden:""`
 
@@ -33,8 +35,8 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], out))
 }
 
-// run carries out one command line and returns the exit status: 0, 1 if the command failed, or 2 if
-// the command line is wrong.
+// run carries out one command line and returns the exit status: 0, 1 if the command failed, 2 if the
+// command line is wrong, or 3 if the command did what it could but not all.
 func run(ctx context.Context, args []string, out *output) int {
 	status := -1
 	parser, err := kong.New(&commands{},
@@ -62,6 +64,9 @@ func run(ctx context.Context, args []string, out *output) int {
 	}
 	if err := command.Run(); err != nil {
 		fmt.Fprintf(out.Stderr, "bugle: %v\n", err)
+		if incomplete := incompleteError(""); errors.As(err, &incomplete) {
+			return 3
+		}
 		return 1
 	}
 	return 0

@@ -7,11 +7,14 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/buglehq/bugle/internal/api"
 	"github.com/buglehq/bugle/internal/delivery"
+	"github.com/buglehq/bugle/internal/files"
 	"github.com/buglehq/bugle/internal/store"
 )
 
@@ -19,6 +22,7 @@ import (
 type serveCommand struct {
 	database
 	logging
+	Storage        string   `help:"Folder of uploaded files; the folder storage beside the database unless set." placeholder:"FOLDER" env:"BUGLE_STORAGE"`
 	Listen         string   `help:"Address to listen on." default:"127.0.0.1:8080" env:"BUGLE_LISTEN"`
 	PublicURL      string   `help:"Address under which others reach this server, for links in answers and payloads; http:// and --listen unless set." name:"public-url" placeholder:"URL" env:"BUGLE_PUBLIC_URL"`
 	AllowTarget    []string `help:"Network (10.0.0.0/8), address or host that webhooks may call although it is private. Repeatable." placeholder:"TARGET" env:"BUGLE_ALLOW_TARGET"`
@@ -64,7 +68,7 @@ func (c *serveCommand) Run(ctx context.Context, out *output) error {
 		return err
 	}
 	return serve(ctx, serverConfig{
-		database: c.Database, listener: listener, publicURL: c.PublicURL, guard: guard,
+		database: c.Database, storage: c.Storage, listener: listener, publicURL: c.PublicURL, guard: guard,
 		keyLimit: c.RateLimit, guestLimit: c.GuestRateLimit, log: log,
 		started: func(s *store.Store) error {
 			log.Info("listening", "url", "http://"+listener.Addr().String(), "version", version(), "database", c.Database)
@@ -81,6 +85,7 @@ func (c *serveCommand) Run(ctx context.Context, out *output) error {
 // serverConfig is what a server is made of, for serve and demo.
 type serverConfig struct {
 	database   string
+	storage    string // folder of uploaded files; empty: beside the database
 	listener   net.Listener
 	publicURL  string // empty: the listener's
 	guard      *delivery.Guard
@@ -91,6 +96,15 @@ type serverConfig struct {
 	started    func(*store.Store) error // once the server answers; not to block
 }
 
+// storageFolder is where uploaded files are.
+func (c serverConfig) storageFolder() string {
+	if c.storage != "" {
+		return c.storage
+	}
+	_, path, _ := strings.Cut(c.database, ":")
+	return filepath.Join(filepath.Dir(path), "storage")
+}
+
 // serve runs the server until ctx is done: the API writes changes, their events and what is owed
 // for them, and the engine sends it.
 func serve(ctx context.Context, c serverConfig) error {
@@ -98,11 +112,20 @@ func serve(ctx context.Context, c serverConfig) error {
 	if base == "" {
 		base = "http://" + c.listener.Addr().String()
 	}
-	db, err := store.Open(ctx, c.database, store.Options{Log: c.log, BaseURL: base, Exclusive: true})
+	var uploads *files.Folder
+	db, err := store.Open(ctx, c.database, store.Options{Log: c.log, BaseURL: base, Exclusive: true, Dropped: func(paths []string) {
+		if err := uploads.Remove(paths...); err != nil {
+			c.log.Error("removing files failed", "error", err)
+		}
+	}})
 	if err != nil {
 		return err
 	}
 	defer db.Close()
+	if uploads, err = files.Open(c.storageFolder()); err != nil {
+		return err
+	}
+	defer uploads.Close()
 	client := delivery.NewClient(c.guard, delivery.ClientOptions{})
 	defer client.Close()
 	engine := delivery.NewEngine(db, client, delivery.Options{UserAgent: userAgent(), Log: c.log, OnAttempt: c.onAttempt})
@@ -110,9 +133,10 @@ func serve(ctx context.Context, c serverConfig) error {
 		return err
 	}
 	server := &http.Server{
-		Handler:           api.New(db, api.Options{Log: c.log, PublicURL: c.publicURL, UserAgent: userAgent(), KeyLimit: c.keyLimit, GuestLimit: c.guestLimit}),
+		Handler: api.New(db, api.Options{Log: c.log, PublicURL: c.publicURL, UserAgent: userAgent(), KeyLimit: c.keyLimit,
+			GuestLimit: c.guestLimit, Files: uploads}),
 		ReadHeaderTimeout: 10 * time.Second,
-		ReadTimeout:       time.Minute,
+		ReadTimeout:       10 * time.Minute, // bodies that stop arriving are given up much earlier by the API
 		WriteTimeout:      time.Minute,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,

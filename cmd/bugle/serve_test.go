@@ -1,9 +1,14 @@
 package main
 
 import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -117,6 +122,51 @@ func TestServe_refusesOptions(t *testing.T) {
 				t.Errorf("status %d, stderr %q, want %q", status, stderr, test.want)
 			}
 		})
+	}
+}
+
+// Uploaded files are beside the database unless they are to be elsewhere, and go with what they belong to.
+func TestServe_storage(t *testing.T) {
+	elsewhere := filepath.Join(t.TempDir(), "files")
+	for _, args := range [][]string{nil, {"--storage", elsewhere}} {
+		database, key := newDatabase(t)
+		folder := elsewhere
+		if args == nil {
+			folder = filepath.Join(filepath.Dir(strings.TrimPrefix(database, "sqlite:")), "storage")
+		}
+		server := startServer(t, database, args...)
+		var form bytes.Buffer
+		w := multipart.NewWriter(&form)
+		part, err := w.CreateFormFile("profile_photo", "me.gif")
+		if err == nil {
+			part.Write([]byte("GIF89a\x01\x00\x01\x00\x00\x00\x00;"))
+			err = errors.Join(w.WriteField("name", "Jane"), w.WriteField("email", "jane@example.com"), w.Close())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := http.NewRequest("POST", server.url+"/v2/users?apikey="+key, &form)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Content-Type", w.FormDataContentType())
+		answer, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+		if answer.StatusCode != 201 {
+			t.Fatalf("status %d", answer.StatusCode)
+		}
+		path, _ := at(server.mustCall(t, key, "GET", "/v2/users/1", "", 200), "data", "profile_photo").(string)
+		if _, err := os.Stat(filepath.Join(folder, path)); path == "" || err != nil {
+			t.Errorf("the file %q is not in %s: %v", path, folder, err)
+		}
+		server.mustCall(t, key, "DELETE", "/v2/users/1", "", 200)
+		if _, err := os.Stat(filepath.Join(folder, path)); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("the file of a user who is gone: %v", err)
+		}
+		server.stop(t)
 	}
 }
 

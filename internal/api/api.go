@@ -9,11 +9,13 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jonboulle/clockwork"
 
 	"github.com/buglehq/bugle"
+	"github.com/buglehq/bugle/internal/files"
 	"github.com/buglehq/bugle/internal/store"
 	"github.com/buglehq/bugle/personnel"
 )
@@ -26,6 +28,8 @@ type Options struct {
 	UserAgent  string          // of deliveries, to show them as they are sent
 	KeyLimit   int             // requests a minute with one key; 0: no limit
 	GuestLimit int             // requests a minute from one address without a key; 0: no limit
+	Files      *files.Folder   // of uploads; nil: there are none
+	BodyIdle   time.Duration   // how long a body may pause before the client is given up; 20 s unless set
 }
 
 const maxBody = 1 << 20
@@ -37,6 +41,7 @@ type server struct {
 	limits *limits
 	mux    *http.ServeMux              // by the path below the version
 	open   map[string]http.HandlerFunc // what GET answers to anybody, by path
+	routes []described                 // of the mux, in the order in which they were added
 }
 
 // New returns the handler of the API.
@@ -47,13 +52,20 @@ func New(s *store.Store, o Options) http.Handler {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	if o.BodyIdle == 0 {
+		o.BodyIdle = defaultBodyIdle
+	}
 	srv := &server{store: s, o: o, limits: newLimits(o.Clock), mux: http.NewServeMux()}
 	for _, k := range personnel.Kinds() {
-		if k.Path != "" {
-			serve(srv, srv.resources(k))
-			srv.pivots(k)
+		if k.Path == "" {
+			continue
+		}
+		serve(srv, srv.resources(k))
+		for _, n := range k.Nested {
+			srv.nested(k, n)
 		}
 	}
+	srv.own()
 	serve(srv, srv.webhooks())
 	srv.webhookActions()
 	srv.deliveries()
@@ -62,6 +74,7 @@ func New(s *store.Store, o Options) http.Handler {
 		"/health": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) },
 		"/readyz": srv.ready,
 	}
+	srv.spec()
 	return srv.frame(http.HandlerFunc(srv.root))
 }
 
@@ -71,6 +84,10 @@ func (s *server) root(w http.ResponseWriter, r *http.Request) {
 	open, ok := s.open[r.URL.Path]
 	if ok && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
 		open(w, r)
+		return
+	}
+	if s.o.Files != nil && strings.HasPrefix(r.URL.Path, files.Prefix) {
+		s.o.Files.ServeHTTP(w, r)
 		return
 	}
 	s.version(w, r)
@@ -95,6 +112,9 @@ const exposed = "Allow, Retry-After, X-Perscom-Request-Id, X-Perscom-Trace-Id, X
 // frame is around every answer: ids, and what browsers of other origins may do.
 func (s *server) frame(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength != 0 {
+			r.Body = newPatientBody(w, r, s.o.BodyIdle)
+		}
 		h := w.Header()
 		h["X-Perscom-Request-Id"] = []string{uuid.NewString()}
 		h["X-Perscom-Trace-Id"] = []string{uuid.NewString()}
@@ -164,6 +184,7 @@ func isMethods(h http.Handler) bool {
 type route struct {
 	scope  string // that the key needs; empty: any key
 	handle func(q *request) error
+	doc    doc
 }
 
 // methods are the routes of a path.
@@ -173,7 +194,10 @@ type methods map[string]route
 func (m methods) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	q := w.(*request)
 	q.Request = r
-	if err := q.serve(m); err != nil {
+	defer q.removeUploads() // for a panic
+	err := q.serve(m)
+	q.removeUploads()
+	if err != nil {
 		q.fail(err)
 	}
 }
@@ -188,8 +212,15 @@ func (q *request) serve(m methods) error {
 		return bugle.ErrUnauthorized
 	}
 	method := q.Method
-	if method == http.MethodHead {
+	switch method {
+	case http.MethodHead:
 		method = http.MethodGet
+	case http.MethodPost:
+		asked, err := q.spoofed(m)
+		if err != nil {
+			return err
+		}
+		q.Method, method = asked, asked
 	}
 	route, ok := m[method]
 	if !ok {
@@ -200,7 +231,6 @@ func (q *request) serve(m methods) error {
 	if route.scope != "" && !q.key.Allows(route.scope) {
 		return bugle.ErrForbidden
 	}
-	q.Body = http.MaxBytesReader(q.w, q.Body, maxBody)
 	return route.handle(q)
 }
 
@@ -214,7 +244,13 @@ func (m methods) allow() string {
 	return strings.Join(allowed, ", ")
 }
 
-func (s *server) handle(path string, m methods) { s.mux.Handle("/"+path, m) }
+// handle adds a path with its methods, if it has any.
+func (s *server) handle(path string, m methods) {
+	if len(m) > 0 {
+		s.mux.Handle("/"+path, m)
+		s.routes = append(s.routes, described{"/v2/" + path, m})
+	}
+}
 
 // address is who asks, for limits without a key.
 func address(r *http.Request) string {

@@ -16,10 +16,17 @@ import (
 
 // deliveries adds the routes of the log.
 func (s *server) deliveries() {
-	s.handle("deliveries", methods{"GET": {"view:delivery", s.listDeliveries}})
-	s.handle("deliveries/{id}", methods{"GET": {"view:delivery", s.showDelivery}})
-	s.handle("deliveries/{id}/redeliver", methods{"POST": {"update:delivery", s.deliveryAction(http.StatusAccepted, (*store.Tx).Redeliver)}})
-	s.handle("deliveries/{id}/cancel", methods{"POST": {"update:delivery", s.deliveryAction(http.StatusOK, (*store.Tx).Cancel)}})
+	about := func(id, summary string, status int, answer string, more ...int) doc {
+		return doc{id: id, summary: summary, tag: "Deliveries", status: status, answer: answer, fails: more}
+	}
+	list := about("listDeliveries", "List deliveries", http.StatusOK, "DeliveryPage")
+	list.query = slices.Concat(paging, deliveryFilters)
+	s.handle("deliveries", methods{"GET": {"view:delivery", s.listDeliveries, list}})
+	s.handle("deliveries/{id}", methods{"GET": {"view:delivery", s.showDelivery, about("getDelivery", "Get a delivery with its attempts", http.StatusOK, "DeliveryDetailData")}})
+	s.handle("deliveries/{id}/redeliver", methods{"POST": {"update:delivery", s.deliveryAction(http.StatusAccepted, (*store.Tx).Redeliver),
+		about("redeliver", "Send a delivery again", http.StatusAccepted, "DeliveryData", http.StatusConflict)}})
+	s.handle("deliveries/{id}/cancel", methods{"POST": {"update:delivery", s.deliveryAction(http.StatusOK, (*store.Tx).Cancel),
+		about("cancelDelivery", "Cancel a pending delivery", http.StatusOK, "DeliveryData", http.StatusConflict)}})
 }
 
 // deliveryData renders a delivery as lists have it.

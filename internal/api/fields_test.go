@@ -153,12 +153,13 @@ func TestUsers_customFields(t *testing.T) {
 	s.create("users", "name", "Jane", "email", "jane@example.com")
 	s.create("users", "name", "Joe", "email", "joe@example.com")
 	s.addField("users/1", "promotion_points", "number", "integer|min:0", false)
-	s.addField("users/1", "name", "text", "", false)  // a field that users have anyway
-	s.addField("users/1", "photo", "file", "", false) // a path, so there is a URL beside it
+	s.addField("users/1", "name", "text", "", false) // a field that users have anyway
+	s.addField("users/1", "photo", "file", "", false)
 
-	a := s.want(200, "PUT", "users/1", `{"promotion_points":10,"photo":"photos/1.png"}`)
+	photo, _ := s.want(200, "PUT", "users/1", value.Map("photo", pixel)).at("data", "photo").(string)
+	a := s.want(200, "PUT", "users/1", value.Map("promotion_points", 10, "photo", photo))
 	wantEqual(t, "points", a.at("data", "promotion_points"), 10)
-	wantEqual(t, "URL of the photo", a.at("data", "photo_url"), "https://bugle.example.com/storage/photos/1.png")
+	wantEqual(t, "URL of the photo", a.at("data", "photo_url"), "https://bugle.example.com/storage/"+photo)
 	wantEqual(t, "what show answers", s.want(200, "GET", "users/1", nil).text, a.text)
 	newest, _ := s.deliveries()
 	envelope, err := s.store.Envelope(t.Context(), newest[0].EventID)

@@ -1,9 +1,9 @@
 package api
 
 import (
+	"bufio"
 	"errors"
 	"io"
-	"mime"
 	"net/http"
 	"strconv"
 	"strings"
@@ -25,6 +25,10 @@ type request struct {
 	v1     bool
 
 	included []string // relations that the body asks for
+
+	parsed  *value.Array // the body, once it is read
+	isForm  bool         // it came as a form
+	uploads []*personnel.Upload
 }
 
 func (q *request) Header() http.Header         { return q.w.Header() }
@@ -105,35 +109,87 @@ func (q *request) page() store.PageRequest {
 	return p
 }
 
-// body reads the JSON object of the request; no body, and an empty list, are an empty one. JSON that
-// is announced as a form, as curl does unless told otherwise, is read all the same.
+// maxSkipped is how much of a body that is too large is received for nothing.
+const maxSkipped = 32 << 20
+
+// body returns the JSON object or the form that the request brings; no body, and an empty list, are
+// an empty one. JSON that is announced as a form, as curl does unless told otherwise, is read all the
+// same.
 func (q *request) body() (*value.Array, error) {
-	media, _, _ := mime.ParseMediaType(q.Request.Header.Get("Content-Type"))
-	text, err := io.ReadAll(q.Body)
-	var tooLarge *http.MaxBytesError
+	if q.parsed != nil {
+		return q.parsed, nil
+	}
+	media, params := q.formMedia()
+	limit := int64(maxBody)
+	if media == "multipart/form-data" {
+		limit = maxMultipart
+	}
+	if q.ContentLength > limit {
+		// Clients look for the answer once they have sent everything.
+		if _, err := io.CopyN(io.Discard, q.Body, min(q.ContentLength, maxSkipped)); err != nil {
+			return nil, q.bodyError(err)
+		}
+		return nil, tooLarge(limit)
+	}
+	body := bufio.NewReader(http.MaxBytesReader(q.w, q.Body, limit))
+	first, err := firstByte(body)
+	if err != nil && err != io.EOF {
+		return nil, q.bodyError(err)
+	}
+	q.isForm = media != "" && first != '{' && first != '['
 	switch {
-	case errors.As(err, &tooLarge):
-		return nil, &statusError{http.StatusRequestEntityTooLarge, "PostTooLargeException",
-			"The request body is longer than " + strconv.Itoa(maxBody) + " bytes."}
-	case err != nil:
-		return nil, &statusError{http.StatusBadRequest, "HttpException", "The request body broke off."}
-	case strings.TrimSpace(string(text)) == "":
-		return value.NewArray(0), nil
+	case err == io.EOF:
+		q.parsed, err = value.NewArray(0), nil
+	case !q.isForm:
+		q.parsed, err = q.json(body)
+	case media == "multipart/form-data":
+		q.parsed, err = q.multipart(body, params["boundary"])
+	default:
+		q.parsed, err = q.urlencoded(body)
+	}
+	return q.parsed, err
+}
+
+// firstByte looks at the first byte that is no space, and skips the spaces.
+func firstByte(r *bufio.Reader) (byte, error) {
+	for {
+		b, err := r.ReadByte()
+		if err != nil {
+			return 0, err
+		}
+		if !strings.ContainsRune(" \t\r\n", rune(b)) {
+			return b, r.UnreadByte()
+		}
+	}
+}
+
+// text reads a body that is one text.
+func (q *request) text(body io.Reader) ([]byte, error) {
+	text, err := io.ReadAll(io.LimitReader(body, maxBody+1))
+	if err != nil {
+		return nil, q.bodyError(err)
+	}
+	if len(text) > maxBody {
+		return nil, tooLarge(maxBody)
+	}
+	return text, nil
+}
+
+func (q *request) json(body io.Reader) (*value.Array, error) {
+	text, err := q.text(body)
+	if err != nil {
+		return nil, err
 	}
 	decoded, err := value.Decode(text)
-	if err != nil && (media == "application/x-www-form-urlencoded" || strings.HasPrefix(media, "multipart/")) {
-		return nil, &statusError{http.StatusUnsupportedMediaType, "UnsupportedMediaTypeHttpException",
-			"The request body is of the type " + media + "; send JSON."}
-	}
 	if err != nil {
-		return nil, &statusError{http.StatusBadRequest, "HttpException", "The request body is " + err.Error() + "."}
+		return nil, badRequest("The request body is " + err.Error() + ".")
 	}
 	if deeper(decoded, maxNesting) {
-		return nil, &statusError{http.StatusBadRequest, "HttpException", "The request body is nested more than " + strconv.Itoa(maxNesting) + " levels deep."}
+		return nil, badRequest("The request body is nested more than " + strconv.Itoa(maxNesting) + " levels deep.")
 	}
 	object, ok := decoded.(*value.Array)
 	if !ok || object.Len() > 0 && object.IsList() {
-		return nil, &statusError{http.StatusBadRequest, "HttpException", "The request body must be a JSON object, not " + value.Describe(decoded) + "."}
+		return nil, badRequest("The request body must be a JSON object, not " + value.Describe(decoded) + ".")
 	}
 	return object, nil
 }

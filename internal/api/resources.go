@@ -14,55 +14,73 @@ import (
 
 // resources is the collection of a kind of the catalogue.
 func (s *server) resources(k *personnel.Kind) collection[*personnel.Resource] {
-	return collection[*personnel.Resource]{
+	c := collection[*personnel.Resource]{
 		path:  k.Path,
 		scope: k.Name,
+		words: wordsOf(k),
 		list: func(q *request, p store.PageRequest) (store.Page[*personnel.Resource], error) {
 			return s.store.List(q.Context(), q.actor.OrganizationID, k, p)
 		},
-		search: func(q *request, p store.PageRequest, body *value.Array) (page store.Page[*personnel.Resource], err error) {
-			var keys map[string]bool
-			if k.Custom {
-				if keys, err = s.store.CustomKeys(q.Context(), q.actor.OrganizationID); err != nil {
-					return page, err
-				}
-			}
-			search, err := personnel.ReadSearch(k, body, func(key string) bool { return keys[key] })
-			if err != nil {
-				return page, err
-			}
-			q.included = search.Includes
-			return s.store.Search(q.Context(), q.actor.OrganizationID, search, p)
-		},
-		show: func(q *request, id int64) (*personnel.Resource, error) {
-			return s.store.Get(q.Context(), q.actor.OrganizationID, k, id)
-		},
-		create: func(q *request, tx *store.Tx, fields *value.Array) (*personnel.Resource, error) {
-			return tx.Create(q.actor, k, fields)
-		},
-		update: func(q *request, tx *store.Tx, id int64, fields *value.Array) (*personnel.Resource, error) {
-			return tx.Update(q.actor, k, id, fields)
-		},
-		delete: func(q *request, tx *store.Tx, id int64) (*personnel.Resource, error) {
-			return tx.Delete(q.actor, k, id)
-		},
-		answer: func(q *request, list []*personnel.Resource, _ bool) (*value.Array, error) {
-			view, err := q.view()
-			if err != nil {
-				return nil, err
-			}
-			paths := append(strings.Split(q.URL.Query().Get("include"), ","), q.included...)
-			if err := s.store.Include(q.Context(), q.actor.OrganizationID, list, personnel.ReadIncludes(k, paths)); err != nil {
-				return nil, err
-			}
-			items := value.NewArray(len(list))
-			for _, r := range list {
-				items.Append(r.Data(view))
-			}
-			q.cacheHeaders(k, list)
-			return items, nil
-		},
+		answer: func(q *request, list []*personnel.Resource, _ bool) (*value.Array, error) { return q.answer(k, list) },
 	}
+	if k.Listed {
+		return c
+	}
+	c.search = func(q *request, p store.PageRequest, body *value.Array) (store.Page[*personnel.Resource], error) {
+		return q.search(k, nil, p, body)
+	}
+	c.show = func(q *request, id int64) (*personnel.Resource, error) {
+		return s.store.Get(q.Context(), q.actor.OrganizationID, k, id)
+	}
+	c.create = func(q *request, tx *store.Tx, fields *value.Array) (*personnel.Resource, error) {
+		return tx.Create(q.actor, k, fields)
+	}
+	c.update = func(q *request, tx *store.Tx, id int64, fields *value.Array) (*personnel.Resource, error) {
+		return tx.Update(q.actor, k, id, fields)
+	}
+	c.delete = func(q *request, tx *store.Tx, id int64) (*personnel.Resource, error) {
+		return tx.Delete(q.actor, k, id)
+	}
+	return c
+}
+
+// search returns a page of what the body asks for.
+func (q *request) search(k *personnel.Kind, w *personnel.Within, p store.PageRequest, body *value.Array) (page store.Page[*personnel.Resource], err error) {
+	var keys map[string]bool
+	if k.Custom {
+		if keys, err = q.server.store.CustomKeys(q.Context(), q.actor.OrganizationID); err != nil {
+			return page, err
+		}
+	}
+	search, err := personnel.ReadSearch(k, w, body, func(key string) bool { return keys[key] })
+	if err != nil {
+		return page, err
+	}
+	q.included = search.Includes
+	return q.server.store.Search(q.Context(), q.actor.OrganizationID, search, p)
+}
+
+// answer renders resources of a kind with the relations that the request asks for.
+func (q *request) answer(k *personnel.Kind, list []*personnel.Resource) (*value.Array, error) {
+	paths := append(strings.Split(q.URL.Query().Get("include"), ","), q.included...)
+	return q.answerWith(k, list, personnel.ReadIncludes(k, paths))
+}
+
+// answerWith renders resources of a kind with relations.
+func (q *request) answerWith(k *personnel.Kind, list []*personnel.Resource, included []personnel.Include) (*value.Array, error) {
+	view, err := q.view()
+	if err != nil {
+		return nil, err
+	}
+	if err := q.server.store.Include(q.Context(), q.actor.OrganizationID, list, included); err != nil {
+		return nil, err
+	}
+	items := value.NewArray(len(list))
+	for _, r := range list {
+		items.Append(r.Data(view))
+	}
+	q.cacheHeaders(k, list)
+	return items, nil
 }
 
 // maxSurrogates bounds the header: caches refuse long ones.
@@ -104,101 +122,6 @@ func (q *request) cacheHeaders(k *personnel.Kind, list []*personnel.Resource) {
 		walk(r)
 	}
 	h.Set("Surrogate-Key", strings.Join(keys, " "))
-}
-
-// pivots adds the routes that put resources into a kind's many-to-many relations, and take them out.
-func (s *server) pivots(k *personnel.Kind) {
-	for _, rel := range k.Relations {
-		if rel.Pivot == nil || !rel.Pivot.PivotSorted {
-			continue
-		}
-		path, scope := k.Path+"/{id}/"+strings.ReplaceAll(rel.Name, "_", "-"), "update:"+k.Name
-		s.handle(path+"/attach", methods{"POST": {scope, func(q *request) error {
-			return q.pivot("attached", func(tx *store.Tx, id int64, named pivotResources) ([]int64, error) {
-				linked, err := tx.Link(q.actor, k, id, &rel, named.ids)
-				if err != nil {
-					return nil, err
-				}
-				return linked, tx.Place(q.actor, k, id, &rel, named.placesOf(linked))
-			})
-		}}})
-		s.handle(path+"/detach", methods{"DELETE": {scope, func(q *request) error {
-			return q.pivot("detached", func(tx *store.Tx, id int64, named pivotResources) ([]int64, error) {
-				return tx.Unlink(q.actor, k, id, &rel, named.ids)
-			})
-		}}})
-	}
-}
-
-// pivotResources are those that a request names, in a list of ids or as the keys of a map, whose
-// values may give them a place.
-type pivotResources struct {
-	ids    []int64
-	places map[int64]int64
-}
-
-// placesOf returns the places of some of the resources, those that were given one.
-func (p pivotResources) placesOf(ids []int64) map[int64]int64 {
-	places := map[int64]int64{}
-	for _, id := range ids {
-		if place, given := p.places[id]; given {
-			places[id] = place
-		}
-	}
-	return places
-}
-
-func (q *request) pivotResources() (named pivotResources, err error) {
-	list, err := q.resources()
-	if err != nil {
-		return named, err
-	}
-	named.places = map[int64]int64{}
-	for key, item := range list.All() {
-		at := "resources." + key.String()
-		var id any = key.String()
-		if list.IsList() {
-			id = item
-		}
-		one, ok := idOf(id)
-		if !ok {
-			return named, bugle.Invalid(at, "Each of the resources must be an id, not %s.", value.Describe(id))
-		}
-		named.ids = append(named.ids, one)
-		if fields, isMap := item.(*value.Array); isMap && fields.Has("order") {
-			order, _ := fields.Get("order")
-			place, ok := order.(int64)
-			if !ok || place != int64(int32(place)) {
-				return named, bugle.Invalid(at+".order", "The order field must be a whole number of at most 32 bits, not %s.", value.Describe(order))
-			}
-			named.places[one] = place
-		}
-	}
-	return named, nil
-}
-
-// pivot runs an operation with the resources that are named, and answers which it changed.
-func (q *request) pivot(answer string, do func(tx *store.Tx, id int64, named pivotResources) ([]int64, error)) error {
-	id, err := q.id()
-	if err != nil {
-		return err
-	}
-	named, err := q.pivotResources()
-	if err != nil {
-		return err
-	}
-	changed := value.NewArray(len(named.ids))
-	err = q.server.store.Update(q.Context(), func(tx *store.Tx) error {
-		done, err := do(tx, id, named)
-		for _, one := range done {
-			changed.Append(one)
-		}
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	return q.write(http.StatusOK, value.Map(answer, changed))
 }
 
 func isNotFound(err error) bool { return errors.Is(err, bugle.ErrNotFound) }

@@ -20,6 +20,7 @@ func (s *server) webhooks() collection[*bugle.Webhook] {
 	return collection[*bugle.Webhook]{
 		path:  "webhooks",
 		scope: "webhook",
+		words: words{one: "Webhook", many: "Webhooks", tag: "Webhooks", schema: "Webhook"},
 		list: func(q *request, p store.PageRequest) (store.Page[*bugle.Webhook], error) {
 			return s.store.Webhooks(q.Context(), q.actor.OrganizationID, p)
 		},
@@ -113,31 +114,36 @@ func timeOrNull(t time.Time) any {
 
 // webhookActions adds what can be done with a webhook beside the usual verbs.
 func (s *server) webhookActions() {
-	action := func(name, method, scope string, handle func(q *request, id int64) error) {
+	action := func(name, method, scope string, d doc, handle func(q *request, id int64) error) {
+		d.tag = "Webhooks"
 		s.handle("webhooks/{id}/"+name, methods{method: {scope, func(q *request) error {
 			id, err := q.id()
 			if err != nil {
 				return err
 			}
 			return handle(q, id)
-		}}})
+		}, d}})
 	}
-	action("test", "POST", "update:webhook", s.testWebhook)
-	action("secret", "GET", "update:webhook", s.showSecret)
-	action("rotate-secret", "POST", "update:webhook", s.rotateSecret)
-	for name, change := range map[string]struct {
+	action("test", "POST", "update:webhook", doc{id: "testWebhook", summary: "Send a test", status: http.StatusAccepted, answer: "DeliveryData", body: "WebhookTest",
+		fails: []int{http.StatusConflict}}, s.testWebhook)
+	action("secret", "GET", "update:webhook", doc{id: "getWebhookSecret", summary: "Get the secret", status: http.StatusOK, answer: "SecretData"}, s.showSecret)
+	action("rotate-secret", "POST", "update:webhook", doc{id: "rotateWebhookSecret", summary: "Replace the secret", status: http.StatusOK, answer: "WebhookData", body: "SecretRotation"}, s.rotateSecret)
+	for _, change := range []struct {
+		name string
 		from []bugle.WebhookStatus
 		to   bugle.WebhookStatus
 	}{
-		"pause":   {[]bugle.WebhookStatus{bugle.Active, bugle.Paused}, bugle.Paused},
-		"resume":  {[]bugle.WebhookStatus{bugle.Paused, bugle.Active}, bugle.Active},
-		"disable": {bugle.WebhookStatuses, bugle.Disabled},
-		"enable":  {bugle.WebhookStatuses, bugle.Active},
+		{"pause", []bugle.WebhookStatus{bugle.Active, bugle.Paused}, bugle.Paused},
+		{"resume", []bugle.WebhookStatus{bugle.Paused, bugle.Active}, bugle.Active},
+		{"disable", bugle.WebhookStatuses, bugle.Disabled},
+		{"enable", bugle.WebhookStatuses, bugle.Active},
 	} {
-		action(name, "POST", "update:webhook", func(q *request, id int64) error {
+		does := doc{id: change.name + "Webhook", summary: title(change.name) + " a webhook", status: http.StatusOK, answer: "WebhookData",
+			fails: []int{http.StatusConflict}}
+		action(change.name, "POST", "update:webhook", does, func(q *request, id int64) error {
 			return s.changeWebhook(q, id, false, func(w *bugle.Webhook, _ time.Time) error {
 				if !slices.Contains(change.from, w.Status) {
-					return fmt.Errorf("%s webhook %d, which is %s: %w", name, id, w.Status, bugle.ErrConflict)
+					return fmt.Errorf("%s webhook %d, which is %s: %w", change.name, id, w.Status, bugle.ErrConflict)
 				}
 				w.Status = change.to
 				return nil

@@ -82,6 +82,16 @@ func NewClient(guard *Guard, options ClientOptions) *Client {
 // Close closes the connections that are idle.
 func (c *Client) Close() { c.transport.CloseIdleConnections() }
 
+// RoundTrip makes a Client an http.RoundTripper, for those who read more of an answer than Send keeps.
+// The request's context must have a deadline.
+func (c *Client) RoundTrip(r *http.Request) (*http.Response, error) {
+	ctx := r.Context()
+	if _, ok := ctx.Deadline(); !ok {
+		return nil, errors.New("a request without a deadline")
+	}
+	return c.transport.RoundTrip(r.WithContext(context.WithValue(ctx, sendingKey{}, ctx)))
+}
+
 // sendingKey is where dial finds the context of the Send that began it.
 type sendingKey struct{}
 

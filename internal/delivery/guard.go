@@ -191,3 +191,10 @@ func refuse(kind bugle.ErrorKind, format string, args ...any) *refusal {
 }
 
 func (r *refusal) Error() string { return r.Message }
+
+// Refused reports whether an error of a Client is the guard's or of the TLS handshake, so that trying
+// again is of no use.
+func Refused(err error) bool {
+	var r *refusal
+	return errors.As(err, &r) && (r.Kind == bugle.ErrorBlocked || r.Kind == bugle.ErrorTLS)
+}

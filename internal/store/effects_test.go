@@ -151,7 +151,7 @@ func TestAuthor_isTheActor(t *testing.T) {
 		actor := storetest.Actor()
 		actor.UserID = user(t, s, "Actor").ID()
 		for _, k := range []*personnel.Kind{&personnel.AssignmentRecord, &personnel.AwardRecord, &personnel.CombatRecord, &personnel.QualificationRecord,
-			&personnel.RankRecord, &personnel.ServiceRecord, &personnel.CalendarEvent, &personnel.Document} {
+			&personnel.RankRecord, &personnel.ServiceRecord, &personnel.TrainingRecord, &personnel.CalendarEvent, &personnel.Document, &personnel.Comment} {
 			t.Run(k.Name, func(t *testing.T) {
 				fields := validFields(t, s, k)
 				fields.Delete("author_id")
@@ -177,7 +177,7 @@ func TestOrder_followsTheLast(t *testing.T) {
 				continue
 			}
 			for _, step := range []struct{ sent, want any }{{nil, 1}, {nil, 2}, {7, 7}, {nil, 8}, {3, 3}, {nil, 9}} {
-				fields := []any{"name", "?", "color", "#16a34a"}
+				fields := []any{"name", "?", "color", "#16a34a", "type", "other", "issuer_id", anyOf(t, s, &personnel.Issuer)}
 				if step.sent != nil {
 					fields = append(fields, "order", step.sent)
 				}

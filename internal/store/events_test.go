@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -90,9 +91,23 @@ func addReferences(t *testing.T, s *store.Store) {
 func link(t testing.TB, s *store.Store, k *personnel.Kind, id int64, fields ...int64) {
 	t.Helper()
 	storetest.Change(t, s, func(tx *store.Tx) error {
-		_, err := tx.Link(storetest.Actor(), k, id, k.Relation("fields"), fields)
+		_, err := tx.Link(storetest.Actor(), fieldsOf(k, id), links(fields...), false)
 		return err
 	})
+}
+
+// fieldsOf is what the relation fields of a form or user leads to.
+func fieldsOf(k *personnel.Kind, id int64) *personnel.Within {
+	return &personnel.Within{Kind: k, ID: id, Relation: k.Relation("fields")}
+}
+
+// links names resources by their ids, as a list in a request does.
+func links(ids ...int64) []store.Link {
+	list := make([]store.Link, len(ids))
+	for i, id := range ids {
+		list[i] = store.Link{ID: id, At: fmt.Sprint("resources.", i)}
+	}
+	return list
 }
 
 // exampleUnit makes the examples, changes each once it is made, and deletes them in the end. It

@@ -2,6 +2,9 @@ package store
 
 import (
 	"context"
+	"database/sql"
+	"database/sql/driver"
+	"testing"
 
 	"github.com/buglehq/bugle/personnel"
 )
@@ -32,3 +35,44 @@ func (tx *Tx) Insert(a Actor, r *personnel.Resource) error { return change{tx, a
 
 // Positional is positional.
 var Positional = positional
+
+// Watch calls heard with the text of every query for reading from now on, and until the test ends.
+func (s *Store) Watch(t testing.TB, heard func(query string)) {
+	t.Helper()
+	var path string
+	if err := s.readers.QueryRow("SELECT file FROM pragma_database_list WHERE name = 'main'").Scan(&path); err != nil {
+		t.Fatal(err)
+	}
+	unwatched := s.readers
+	s.readers = sql.OpenDB(watched{unwatched.Driver(), dsn(path, []string{"query_only(1)"}), heard})
+	t.Cleanup(func() {
+		if err := s.readers.Close(); err != nil {
+			t.Error(err)
+		}
+		s.readers = unwatched
+	})
+}
+
+// watched connects to a database whose queries are heard.
+type watched struct {
+	driver driver.Driver
+	name   string
+	heard  func(query string)
+}
+
+func (w watched) Driver() driver.Driver { return w.driver }
+
+func (w watched) Connect(context.Context) (driver.Conn, error) {
+	c, err := w.driver.Open(w.name)
+	return watchedConn{c, w.heard}, err
+}
+
+type watchedConn struct {
+	driver.Conn
+	heard func(query string)
+}
+
+func (c watchedConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	c.heard(query)
+	return c.Conn.(driver.QueryerContext).QueryContext(ctx, query, args)
+}

@@ -7,21 +7,20 @@ import (
 
 	"github.com/buglehq/bugle"
 	"github.com/buglehq/bugle/internal/storetest"
-	"github.com/buglehq/bugle/personnel"
 	"github.com/buglehq/bugle/value"
 )
 
 // Whatever JSON is sent for whatever kind, the request is refused, or stored and can be read back,
 // rendered, changed by the same once more, and deleted.
 func FuzzCreate(f *testing.F) {
-	for i, k := range personnel.Kinds() {
+	for i, k := range made() {
 		f.Add(i, `{"name":"?","email":"jane@example.com","title":null,"text":"?","type":"primary","color":"#fff","all_day":true,"starts":"2026-01-14","ends":""}`)
 		f.Add(i, `{"`+k.Fields[1].Name+`":[{}],"created_at":"9999-12-31","order":"7","channels":["mail"],"recipients":["1"],"options":{"a":[1.5]}}`)
 	}
 	s, _ := storetest.New(f)
 	ctx := context.Background()
 	f.Fuzz(func(t *testing.T, kind int, text string) {
-		kinds := personnel.Kinds()
+		kinds := made()
 		k := kinds[uint(kind)%uint(len(kinds))]
 		decoded, err := value.Decode([]byte(text))
 		sent, ok := decoded.(*value.Array)

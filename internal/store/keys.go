@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/buglehq/bugle"
+	"github.com/buglehq/bugle/personnel"
 )
 
 // EnsureOrganization makes the first organization if there is none, and returns the first.
@@ -34,7 +35,7 @@ func (s *Store) EnsureOrganization(ctx context.Context, name string) (*bugle.Org
 
 // AddOrganization makes an organization.
 func (tx *Tx) AddOrganization(name string) (*bugle.Organization, error) {
-	o := &bugle.Organization{Name: name, CreatedAt: tx.now}
+	o := &bugle.Organization{Name: name, DisplayNameFormat: personnel.DefaultDisplayName, CreatedAt: tx.now}
 	err := tx.one([]any{&o.ID}, "INSERT INTO organizations (name, created_us) VALUES ($1, $2) RETURNING id", name, tx.now.UnixMicro())
 	return o, err
 }
@@ -44,16 +45,39 @@ func (s *Store) Organizations(ctx context.Context, limit int) ([]*bugle.Organiza
 	return selectOrganizations(ctx, s.view(), limit)
 }
 
+// Organization returns one organization, or bugle.ErrNotFound.
+func (s *Store) Organization(ctx context.Context, id int64) (*bugle.Organization, error) {
+	var found *bugle.Organization
+	err := s.view().each(ctx, func(scan func(to ...any) error) (err error) {
+		found, err = scanOrganization(scan)
+		return err
+	}, "SELECT "+organizationColumns+" FROM organizations WHERE id = $1", id)
+	if err == nil && found == nil {
+		err = bugle.ErrNotFound
+	}
+	if err != nil {
+		return nil, fmt.Errorf("organization %d: %w", id, err)
+	}
+	return found, nil
+}
+
+const organizationColumns = "id, name, display_name_format, created_us"
+
+func scanOrganization(scan func(to ...any) error) (*bugle.Organization, error) {
+	var o bugle.Organization
+	var created int64
+	err := scan(&o.ID, &o.Name, &o.DisplayNameFormat, &created)
+	o.CreatedAt = fromMicroseconds(created)
+	return &o, err
+}
+
 func selectOrganizations(ctx context.Context, c conn, limit int) ([]*bugle.Organization, error) {
 	var list []*bugle.Organization
 	err := c.each(ctx, func(scan func(to ...any) error) error {
-		var o bugle.Organization
-		var created int64
-		err := scan(&o.ID, &o.Name, &created)
-		o.CreatedAt = fromMicroseconds(created)
-		list = append(list, &o)
+		o, err := scanOrganization(scan)
+		list = append(list, o)
 		return err
-	}, "SELECT id, name, created_us FROM organizations ORDER BY id LIMIT $1", limit)
+	}, "SELECT "+organizationColumns+" FROM organizations ORDER BY id LIMIT $1", limit)
 	if err != nil {
 		return nil, fmt.Errorf("list organizations: %w", err)
 	}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -29,8 +30,8 @@ func columns(k *personnel.Kind) string {
 
 func quoted(column string) string { return `"` + column + `"` }
 
-// scanResource reads a row that was selected by columns.
-func scanResource(k *personnel.Kind, scan func(to ...any) error) (*personnel.Resource, error) {
+// scanResource reads a row that was selected by columns, and what was selected after them.
+func scanResource(k *personnel.Kind, scan func(to ...any) error, after ...any) (*personnel.Resource, error) {
 	r := &personnel.Resource{Kind: k, Values: make([]any, len(k.Fields))}
 	to := make([]any, len(k.Fields), len(k.Fields)+1)
 	for i := range r.Values {
@@ -40,7 +41,7 @@ func scanResource(k *personnel.Kind, scan func(to ...any) error) (*personnel.Res
 	if k.Custom {
 		to = append(to, &data)
 	}
-	if err := scan(to...); err != nil {
+	if err := scan(append(to, after...)...); err != nil {
 		return nil, err
 	}
 	for i := range k.Fields {
@@ -97,18 +98,11 @@ func complete(ctx context.Context, c conn, organizationID int64, list []*personn
 		return nil
 	}
 	k := list[0].Kind
-	names := make([]string, 0, len(included)+len(k.Always))
-	for _, i := range included {
-		names = append(names, i.Name)
-	}
-	for _, name := range k.Always {
-		if !slices.Contains(names, name) {
-			names = append(names, name)
+	show(list, included)
+	for _, name := range slices.Concat(k.Always, k.Needs) {
+		if !slices.ContainsFunc(included, func(i personnel.Include) bool { return i.Name == name }) {
 			included = append(slices.Clip(included), personnel.Include{Name: name})
 		}
-	}
-	for _, r := range list {
-		r.Shown = names
 	}
 	if err := loadRelations(ctx, c, organizationID, list, included); err != nil {
 		return err
@@ -119,12 +113,30 @@ func complete(ctx context.Context, c conn, organizationID int64, list []*personn
 	return loadLatest(ctx, c, list)
 }
 
+// show lets resources of one kind show what is included, and what their kind always shows.
+func show(list []*personnel.Resource, included []personnel.Include) {
+	k := list[0].Kind
+	names := make([]string, 0, len(included)+len(k.Always))
+	for _, i := range included {
+		names = append(names, i.Name)
+	}
+	for _, name := range k.Always {
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	for _, r := range list {
+		r.Shown = names
+	}
+}
+
 // Include loads relations into resources that are complete otherwise, all of one kind.
 func (s *Store) Include(ctx context.Context, organizationID int64, list []*personnel.Resource, included []personnel.Include) error {
-	if len(included) == 0 {
+	if len(included) == 0 || len(list) == 0 {
 		return nil
 	}
-	return complete(ctx, s.view(), organizationID, list, included...)
+	show(list, included)
+	return loadRelations(ctx, s.view(), organizationID, list, included)
 }
 
 // loadForDocuments loads every relation of those records that have a document: its tags may name
@@ -145,7 +157,7 @@ func loadForDocuments(ctx context.Context, c conn, organizationID int64, list []
 	}
 	var missing []personnel.Include
 	for _, rel := range k.Relations {
-		if _, loaded := with[0].Related[rel.Name]; !loaded && rel.Via != "" {
+		if _, loaded := with[0].Related[rel.Name]; !loaded && rel.Via != "" && !rel.Model {
 			missing = append(missing, personnel.Include{Name: rel.Name})
 		}
 	}
@@ -165,13 +177,36 @@ func loadRelations(ctx context.Context, c conn, organizationID int64, list []*pe
 			return fmt.Errorf("load %s of %s: no such relation", include.Name, k.Name)
 		}
 		var err error
-		if rel.Pivot != nil {
+		switch {
+		case rel.Pivot != nil:
 			err = loadThroughPivot(ctx, c, organizationID, list, rel, include.Below)
-		} else {
+		case rel.Model:
+			err = loadModels(ctx, c, organizationID, list, rel)
+		default:
 			err = loadRelation(ctx, c, organizationID, list, rel, include.Below)
 		}
 		if err != nil {
 			return fmt.Errorf("load %s of %s: %w", rel.Name, k.Name, err)
+		}
+	}
+	return nil
+}
+
+// loadModels loads what model_type and model_id name, a query for each kind that they name.
+func loadModels(ctx context.Context, c conn, organizationID int64, list []*personnel.Resource, rel *personnel.Relation) error {
+	byModel := map[string][]*personnel.Resource{}
+	for _, r := range list {
+		setRelated(r, rel, nil)
+		byModel[r.Text("model_type")] = append(byModel[r.Text("model_type")], r)
+	}
+	for model, of := range byModel {
+		k := personnel.ByModel(model)
+		if k == nil {
+			continue
+		}
+		one := personnel.Relation{Name: rel.Name, Kind: k.Name, Via: rel.Via}
+		if err := loadRelation(ctx, c, organizationID, of, &one, nil); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -201,6 +236,7 @@ func loadRelation(ctx context.Context, c conn, organizationID int64, list []*per
 		where, args = where+" AND "+quoted(rel.Where)+" = $3", append(args, rel.Is)
 	}
 	if rel.Many {
+		where += shownRows(related)
 		where += fmt.Sprintf(" ORDER BY %s LIMIT %d", listOrder(related), maxIncluded+1)
 	}
 	found, err := selectResources(ctx, c, related, where, args...)
@@ -233,62 +269,54 @@ func loadThroughPivot(ctx context.Context, c conn, organizationID int64, list []
 		setRelated(r, rel, nil)
 		ids[i] = r.ID()
 	}
-	shown := make([]string, len(p.Shown))
-	for i, name := range p.Shown {
-		shown[i] = quoted(name)
-	}
 	order := "id"
-	if p.PivotSorted {
+	if p.Sorted() {
 		order = `"order", id`
 	}
 	type row struct {
 		local, foreign int64
-		shown          *value.Array
+		columns        *value.Array
 	}
 	var rows []row
 	var foreign []int64
 	err := c.each(ctx, func(scan func(to ...any) error) error {
-		one := row{shown: value.NewArray(len(p.Shown))}
-		values := make([]any, len(p.Shown))
-		to := []any{&one.local, &one.foreign}
-		for i := range values {
-			to = append(to, &values[i])
-		}
-		if err := scan(to...); err != nil {
+		var one row
+		to, read := scanPivot(p)
+		if err := scan(append([]any{&one.local, &one.foreign}, to...)...); err != nil {
 			return err
 		}
-		for i, name := range p.Shown {
-			if text, ok := values[i].(string); ok && strings.HasSuffix(name, "_at") {
-				values[i] = personnel.RenderTime(text)
-			}
-			one.shown.Set(name, values[i])
-		}
+		one.columns = read()
 		rows, foreign = append(rows, one), append(foreign, one.foreign)
 		return nil
-	}, fmt.Sprintf("SELECT %s, %s, %s FROM %s WHERE organization_id = $1 AND %s ORDER BY %s LIMIT %d",
-		p.Local, p.Foreign, strings.Join(shown, ", "), p.Table, inIDs(p.Local, 2), order, maxIncluded+1), organizationID, idList(ids))
+	}, fmt.Sprintf("SELECT %s, %s, %s FROM %s WHERE organization_id = $1 AND %s AND %s IS NOT NULL ORDER BY %s LIMIT %d",
+		p.Local, p.Foreign, pivotColumns(p, ""), p.Table, inIDs(p.Local, 2), p.Foreign, order, maxIncluded+1), organizationID, idList(ids))
 	if err != nil || len(rows) == 0 {
 		return err
 	}
 	if len(rows) > maxIncluded {
 		return tooManyIncluded(rel)
 	}
-	found, err := selectResources(ctx, c, personnel.ByName(rel.Kind), "organization_id = $1 AND "+inIDs("id", 2), organizationID, idList(foreign))
+	related := personnel.ByName(rel.Kind)
+	found, err := selectResources(ctx, c, related, "organization_id = $1 AND "+inIDs("id", 2)+shownRows(related)+" ORDER BY "+listOrder(related),
+		organizationID, idList(foreign))
 	if err != nil {
 		return err
 	}
 	if err := complete(ctx, c, organizationID, found, below...); err != nil {
 		return err
 	}
-	byID := make(map[int64]*personnel.Resource, len(found))
-	for _, f := range found {
-		byID[f.ID()] = f
+	byID, place := make(map[int64]*personnel.Resource, len(found)), make(map[int64]int, len(found))
+	for i, f := range found {
+		byID[f.ID()], place[f.ID()] = f, i
+	}
+	if !p.Sorted() && !p.Repeats { // as in lists; what repeats is a history
+		slices.SortStableFunc(rows, func(a, b row) int { return cmp.Compare(place[a.foreign], place[b.foreign]) })
 	}
 	led := map[int64][]*personnel.Resource{}
 	for _, one := range rows {
 		if f := byID[one.foreign]; f != nil {
 			copied := *f
-			copied.Pivot, copied.Key = one.shown, p.Key
+			copied.Through, copied.Row = p, one.columns
 			led[one.local] = append(led[one.local], &copied)
 		}
 	}
@@ -296,6 +324,50 @@ func loadThroughPivot(ctx context.Context, c conn, organizationID int64, list []
 		setRelated(r, rel, led[r.ID()])
 	}
 	return nil
+}
+
+// pivotColumns lists the columns of a pivot that are shown, each with the prefix.
+func pivotColumns(p *personnel.Pivot, prefix string) string {
+	names := make([]string, len(p.Shown))
+	for i, name := range p.Shown {
+		names[i] = quoted(prefix + name)
+	}
+	return strings.Join(names, ", ")
+}
+
+// scanPivot returns where to scan the pivotColumns of a row, and what gives them afterwards.
+func scanPivot(p *personnel.Pivot) (to []any, read func() *value.Array) {
+	values := make([]any, len(p.Shown))
+	to = make([]any, len(values))
+	for i := range values {
+		to[i] = &values[i]
+	}
+	return to, func() *value.Array {
+		row := value.NewArray(len(values))
+		for i, name := range p.Shown {
+			if b, ok := values[i].([]byte); ok {
+				values[i] = string(b)
+			}
+			row.Set(name, values[i])
+		}
+		return row
+	}
+}
+
+// shownRows is a condition, after others, that leaves out what lists of the kind leave out.
+func shownRows(k *personnel.Kind) string {
+	if k.Hiding == nil {
+		return ""
+	}
+	return " AND " + hiddenRows(k, false)
+}
+
+// hiddenRows is a condition for the rows that are hidden, or for the others.
+func hiddenRows(k *personnel.Kind, hidden bool) string {
+	if k.Hiding.When == hidden {
+		return quoted(k.Hiding.Field)
+	}
+	return "NOT " + quoted(k.Hiding.Field)
 }
 
 // setRelated notes what a relation of a resource led to.

@@ -36,21 +36,7 @@ func getResource(ctx context.Context, c conn, organizationID int64, k *personnel
 
 // List returns a page of a kind's resources in its order.
 func (s *Store) List(ctx context.Context, organizationID int64, k *personnel.Kind, p PageRequest) (Page[*personnel.Resource], error) {
-	page := Page[*personnel.Resource]{Number: p.Number, Limit: p.Limit}
-	where := "organization_id = $1"
-	if k.Hides != "" {
-		where += " AND NOT " + quoted(k.Hides)
-	}
-	c := s.view()
-	if err := c.one(ctx, []any{&page.Total}, "SELECT COUNT(*) FROM "+k.Table+" WHERE "+where, organizationID); err != nil {
-		return page, fmt.Errorf("count %s: %w", k.Table, err)
-	}
-	list, err := selectResources(ctx, c, k, where+" ORDER BY "+listOrder(k)+" LIMIT $2 OFFSET $3", organizationID, p.Limit, p.offset())
-	if err != nil {
-		return page, err
-	}
-	page.Items = list
-	return page, complete(ctx, c, organizationID, list)
+	return s.Search(ctx, organizationID, &personnel.Search{Kind: k}, p)
 }
 
 // listOrder is how lists of a kind are sorted.
@@ -86,9 +72,23 @@ func (tx *Tx) Get(organizationID int64, k *personnel.Kind, id int64) (*personnel
 // Create adds a resource from the fields of a request, with its side effects and events. Wrong fields
 // are an InvalidError. The resource returned is complete for rendering.
 func (tx *Tx) Create(a Actor, k *personnel.Kind, sent *value.Array) (*personnel.Resource, error) {
+	return tx.create(a, k, sent, nil)
+}
+
+// create is Create with values that the request does not decide, as stored.
+func (tx *Tx) create(a Actor, k *personnel.Kind, sent *value.Array, decided map[string]any) (*personnel.Resource, error) {
 	r := personnel.New(k)
 	invalid := &bugle.InvalidError{}
+	if len(decided) > 0 {
+		sent = sent.Clone()
+	}
+	for name, v := range decided {
+		sent.Set(name, v)
+	}
 	read := r.Read(sent, true, invalid)
+	for name, v := range decided {
+		r.Set(name, v)
+	}
 	c := change{tx, a}
 	now := c.Now()
 	if k.Field("author_id") != nil && !sent.Has("author_id") && a.UserID != 0 {
@@ -211,6 +211,9 @@ func (c change) check(r *personnel.Resource, read []int, sent *value.Array, crea
 			}
 		}
 	}
+	if err := c.checkModel(r, read, invalid); err != nil {
+		return err
+	}
 	sortProblems(invalid, r.Kind)
 	definitions, err := c.customFields(r)
 	if err != nil {
@@ -219,25 +222,61 @@ func (c change) check(r *personnel.Resource, read []int, sent *value.Array, crea
 	if len(definitions) > 0 {
 		r.Custom = personnel.ReadCustom(definitions, r.Custom, sent, creating, invalid)
 	}
+	c.tx.takeFiles(sent)
 	return invalid.Err()
 }
 
 // sortProblems puts problems into the order of the kind's fields.
 func sortProblems(invalid *bugle.InvalidError, k *personnel.Kind) {
 	position := func(p bugle.Problem) int {
-		return slices.IndexFunc(k.Fields, func(f personnel.Field) bool { return f.Name == p.Field })
+		return slices.IndexFunc(k.Fields, func(f personnel.Field) bool { return f.SentAs() == p.Field })
 	}
 	slices.SortStableFunc(invalid.Problems, func(a, b bugle.Problem) int { return cmp.Compare(position(a), position(b)) })
 }
 
+// checkModel completes check for the resource that model_type and model_id name together.
+func (c change) checkModel(r *personnel.Resource, read []int, invalid *bugle.InvalidError) error {
+	isModel := func(name string) bool { return name == "model_type" || name == "model_id" }
+	if !slices.ContainsFunc(read, func(i int) bool { return isModel(r.Kind.Fields[i].Name) }) ||
+		slices.ContainsFunc(invalid.Problems, func(p bugle.Problem) bool { return isModel(p.Field) }) {
+		return nil
+	}
+	model, id := r.Text("model_type"), r.Get("model_id")
+	switch {
+	case model == "" && id == nil:
+		return nil
+	case model == "":
+		invalid.Add("model_type", "The model_type field is required with model_id.")
+		return nil
+	case id == nil:
+		invalid.Add("model_id", "The model_id field is required with model_type.")
+		return nil
+	}
+	k := personnel.ByModel(model)
+	if k == nil { // one that was imported
+		invalid.Add("model_type", "The model_type field must be a known model, not %s.", value.Describe(model))
+		return nil
+	}
+	_, err := c.Find(k, id.(int64))
+	if errors.Is(err, bugle.ErrNotFound) {
+		invalid.Add("model_id", "The model_id field must be the id of an existing %s; there is none with the id %d.", strings.ToLower(k.Class), id)
+		return nil
+	}
+	return err
+}
+
 // customFields returns the definitions of the custom fields that a resource may have.
 func (c change) customFields(r *personnel.Resource) ([]*personnel.Resource, error) {
-	pivot, local := r.Kind.CustomFieldsFrom()
-	if pivot == nil || r.Get(local) == nil {
+	if !r.Kind.Custom {
 		return nil, nil
 	}
-	return selectResources(context.Background(), c.tx.view(), &personnel.CustomField, "organization_id = $1 AND id IN (SELECT "+pivot.Foreign+
-		" FROM "+pivot.Table+" WHERE "+pivot.Local+" = $2) ORDER BY id", c.a.OrganizationID, r.Get(local))
+	args := []any{c.a.OrganizationID, "$", r.Kind.Path}
+	where := jsonHolds("applies_to", "$2", "item.value = $3")
+	if pivot, local := r.Kind.CustomFieldsFrom(); pivot != nil && r.Get(local) != nil {
+		where += " OR id IN (SELECT " + pivot.Foreign + " FROM " + pivot.Table + " WHERE " + pivot.Local + " = $4)"
+		args = append(args, r.Get(local))
+	}
+	return selectResources(context.Background(), c.tx.view(), &personnel.CustomField, "organization_id = $1 AND ("+where+") ORDER BY id", args...)
 }
 
 // insert writes a new resource, lets its kind's side effects run, and adds its event.
@@ -317,6 +356,9 @@ func (c change) update(old, r *personnel.Resource) error {
 	if err := c.tx.exec(query, args...); err != nil {
 		return err
 	}
+	if err := c.dropFiles(old, r); err != nil {
+		return err
+	}
 	return c.emit(r, "updated", causes)
 }
 
@@ -327,7 +369,7 @@ const maxCascade = 200
 // has its event.
 func (c change) delete(r *personnel.Resource) error {
 	for _, child := range r.Kind.Cascades() {
-		for child.Kind.Emits {
+		for child.Kind.Emits || ownsModels(child.Kind) {
 			list, err := selectResources(context.Background(), c.tx.view(), child.Kind,
 				fmt.Sprintf("organization_id = $1 AND %s = $2 ORDER BY id LIMIT %d", quoted(child.Field.Name), maxCascade), c.a.OrganizationID, r.ID())
 			if err != nil {
@@ -347,8 +389,46 @@ func (c change) delete(r *personnel.Resource) error {
 	if err != nil {
 		return err
 	}
+	if err := c.deleteModels(r); err != nil {
+		return err
+	}
+	if err := c.dropFiles(r, nil); err != nil {
+		return err
+	}
 	if err := c.tx.exec("DELETE FROM "+r.Kind.Table+" WHERE id = $1 AND organization_id = $2", r.ID(), c.a.OrganizationID); err != nil {
 		return err
 	}
 	return c.tx.addEvent(event, 0)
+}
+
+// ownsModels reports whether resources of other kinds belong to those of the kind by model_type and
+// model_id, which the database does not look after.
+func ownsModels(k *personnel.Kind) bool {
+	return slices.ContainsFunc(k.Relations, func(rel personnel.Relation) bool { return rel.Where == "model_type" })
+}
+
+// deleteModels deletes what belongs to a resource by model_type and model_id.
+func (c change) deleteModels(r *personnel.Resource) error {
+	for _, rel := range r.Kind.Relations {
+		if rel.Where != "model_type" {
+			continue
+		}
+		other := personnel.ByName(rel.Kind)
+		for {
+			list, err := selectResources(context.Background(), c.tx.view(), other,
+				fmt.Sprintf("organization_id = $1 AND model_type = $2 AND model_id = $3 ORDER BY id LIMIT %d", maxCascade), c.a.OrganizationID, rel.Is, r.ID())
+			if err != nil {
+				return err
+			}
+			for _, one := range list {
+				if err := c.delete(one); err != nil {
+					return err
+				}
+			}
+			if len(list) < maxCascade {
+				break
+			}
+		}
+	}
+	return nil
 }

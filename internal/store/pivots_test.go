@@ -20,20 +20,21 @@ func TestLink(t *testing.T) {
 		for i := range 4 {
 			storetest.Create(t, s, &personnel.CustomField, "name", "?", "key", fmt.Sprint("key", i), "type", "text")
 		}
-		fields := personnel.Form.Relation("fields")
-		type call func(store.Actor, *personnel.Kind, int64, *personnel.Relation, []int64) ([]int64, error)
-		want := func(name string, call call, ids []int64, want []int64) {
+		fields := fieldsOf(&personnel.Form, form)
+		want := func(name string, call func(ids []int64) ([]int64, error), ids []int64, want []int64) {
 			t.Helper()
-			got, err := call(storetest.Actor(), &personnel.Form, form, fields, ids)
+			got, err := call(ids)
 			if err != nil || !slices.Equal(got, want) {
 				t.Errorf("%s of %d returns %d, %v, want %d", name, ids, got, err, want)
 			}
 		}
 		storetest.Change(t, s, func(tx *store.Tx) error {
-			want("Link", tx.Link, []int64{3, 1}, []int64{3, 1})
-			want("Link", tx.Link, []int64{1, 2, 2}, []int64{2})
-			want("Unlink", tx.Unlink, []int64{3, 4, 99}, []int64{3})
-			want("Link", tx.Link, []int64{4}, []int64{4})
+			link := func(ids []int64) ([]int64, error) { return tx.Link(storetest.Actor(), fields, links(ids...), false) }
+			unlink := func(ids []int64) ([]int64, error) { return tx.Unlink(storetest.Actor(), fields, ids) }
+			want("Link", link, []int64{3, 1}, []int64{3, 1})
+			want("Link", link, []int64{1, 2, 2}, []int64{2})
+			want("Unlink", unlink, []int64{3, 4, 99}, []int64{3})
+			want("Link", link, []int64{4}, []int64{4})
 			return nil
 		})
 		got := query[string](t, s, `SELECT field_id || ' at ' || "order" FROM form_fields ORDER BY "order"`)
@@ -41,12 +42,12 @@ func TestLink(t *testing.T) {
 			t.Errorf("the form's fields are %q, want %q", got, want)
 		}
 		err := s.Update(t.Context(), func(tx *store.Tx) error {
-			_, err := tx.Link(storetest.Actor(), &personnel.Form, form, fields, []int64{3, 99})
+			_, err := tx.Link(storetest.Actor(), fields, links(3, 99), false)
 			return err
 		})
 		wantProblems(t, err, "resources.1")
 		err = s.Update(t.Context(), func(tx *store.Tx) error {
-			_, err := tx.Link(storetest.Actor(), &personnel.Form, 99, fields, []int64{3})
+			_, err := tx.Link(storetest.Actor(), fieldsOf(&personnel.Form, 99), links(3), false)
 			return err
 		})
 		if !errors.Is(err, bugle.ErrNotFound) {

@@ -106,7 +106,7 @@ func TestSchema_pivotsGoWithBothSides(t *testing.T) {
 	s, _ := storetest.New(t)
 	for _, k := range personnel.Kinds() {
 		for _, rel := range k.Relations {
-			if rel.Pivot == nil {
+			if rel.Pivot == nil || rel.Pivot.ReadOnly {
 				continue
 			}
 			want := []string{
@@ -114,9 +114,44 @@ func TestSchema_pivotsGoWithBothSides(t *testing.T) {
 				rel.Pivot.Local + " → " + k.Table + " CASCADE",
 				rel.Pivot.Foreign + " → " + personnel.ByName(rel.Kind).Table + " CASCADE",
 			}
+			for _, f := range rel.Pivot.Fields {
+				if f.Type == personnel.Reference {
+					want = append(want, f.Name+" → "+personnel.ByName(f.Refers).Table+" SET NULL")
+				}
+			}
 			slices.Sort(want)
 			if got := foreignKeys(t, s, rel.Pivot.Table); !slices.Equal(got, want) {
 				t.Errorf("foreign keys of %s are\n     %q\nwant %q", rel.Pivot.Table, got, want)
+			}
+		}
+	}
+}
+
+// A pivot has the columns that the catalogue says, also where it is a view. One that cannot hold a
+// pair twice says so in the database too.
+func TestSchema_pivotsHaveTheirColumns(t *testing.T) {
+	s, _ := storetest.New(t)
+	for _, k := range personnel.Kinds() {
+		for _, rel := range k.Relations {
+			p := rel.Pivot
+			if p == nil {
+				continue
+			}
+			got := tableColumns(t, s, p.Table)
+			for _, name := range append([]string{"id", "organization_id", p.Local, p.Foreign, "created_at", "updated_at"}, p.Shown...) {
+				if _, found := got[name]; !found {
+					t.Errorf("%s, to which %s.%s leads, has no column %s", p.Table, k.Name, rel.Name, name)
+				}
+			}
+			for _, f := range p.Fields {
+				if want := (column{columnType(f.Type), f.Null}); got[f.Name] != want {
+					t.Errorf("column %s.%s is %+v, want %+v", p.Table, f.Name, got[f.Name], want)
+				}
+			}
+			unique := query[string](t, s, `SELECT l.name FROM pragma_index_list($1) AS l, pragma_index_info(l.name) AS i
+				WHERE l."unique" AND i.name IN ($2, $3) GROUP BY l.name HAVING COUNT(*) = 2`, p.Table, p.Local, p.Foreign)
+			if once := !p.Repeats && !p.ReadOnly; p.Table != personnel.UnitSlot.Table && once != (len(unique) > 0) {
+				t.Errorf("%s holds a pair only once: %v, want %v", p.Table, len(unique) > 0, once)
 			}
 		}
 	}

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,22 +13,33 @@ import (
 // Search returns a page of the resources that a search asks for.
 func (s *Store) Search(ctx context.Context, organizationID int64, search *personnel.Search, p PageRequest) (Page[*personnel.Resource], error) {
 	page := Page[*personnel.Resource]{Number: p.Number, Limit: p.Limit}
-	k := search.Kind
+	k, w := search.Kind, search.Within
+	c := s.view()
 	b := &conditions{kind: k, args: []any{organizationID}}
+	if w != nil {
+		if _, err := findResource(ctx, c, organizationID, w.Kind, w.ID); err != nil {
+			return page, err
+		}
+	}
 	where := "organization_id = $1" + b.hidden(search)
+	from, within := b.within(w)
+	where += within
 	if len(search.Filters) > 0 {
 		where += " AND (" + b.filters(search.Filters) + ")"
 	}
 	if search.Text != "" {
 		where += " AND (" + b.text(search.Text) + ")"
 	}
-	c := s.view()
-	if err := c.one(ctx, []any{&page.Total}, "SELECT COUNT(*) FROM "+k.Table+" WHERE "+where, b.args...); err != nil {
+	count, counted := "SELECT COUNT(*) FROM "+from+" WHERE "+where, b.args
+	if k.Grows && w == nil && len(search.Filters) == 0 && search.Text == "" {
+		count, counted = "SELECT COALESCE((SELECT n FROM row_counts WHERE organization_id = $1 AND table_name = $2), 0)", []any{organizationID, k.Table}
+	}
+	if err := c.one(ctx, []any{&page.Total}, count, counted...); err != nil {
 		return page, fmt.Errorf("count %s: %w", k.Table, err)
 	}
 	order := b.order(search)
 	limit, offset := b.arg(p.Limit), b.arg(p.offset())
-	list, err := selectResources(ctx, c, k, where+" ORDER BY "+order+" LIMIT "+limit+" OFFSET "+offset, b.args...)
+	list, err := selectWithin(ctx, c, k, w, from, where+" ORDER BY "+order+" LIMIT "+limit+" OFFSET "+offset, b.args...)
 	if err != nil {
 		return page, err
 	}
@@ -64,13 +76,10 @@ func (b *conditions) arg(v any) string {
 }
 
 func (b *conditions) hidden(s *personnel.Search) string {
-	switch {
-	case b.kind.Hides == "":
+	if b.kind.Hiding == nil {
 		return ""
-	case s.Hidden != nil && *s.Hidden:
-		return " AND " + quoted(b.kind.Hides)
 	}
-	return " AND NOT " + quoted(b.kind.Hides)
+	return " AND " + hiddenRows(b.kind, s.Hidden != nil && *s.Hidden)
 }
 
 // filters joins conditions as they stand: and binds tighter than or.
@@ -109,6 +118,9 @@ func (b *conditions) related(rel *personnel.Relation) string {
 
 // column writes what is compared.
 func (b *conditions) column(c personnel.Column, table string) string {
+	if c.Pivot {
+		return quoted("pivot_" + c.Field.Name)
+	}
 	if column, path := document(c, table); path != "" {
 		return jsonPart(column, b.arg(path))
 	}
@@ -130,6 +142,9 @@ func (b *conditions) compare(f personnel.Filter, table string) string {
 		return b.contains(f, table)
 	}
 	column := b.column(f.Column, table)
+	if isEmail := f.Column.Field != nil && f.Column.Field.Type == personnel.Email; isEmail {
+		column, f = "LOWER("+column+")", lower(f)
+	}
 	switch f.Operator {
 	case personnel.Like, personnel.ILike:
 		return likeText(column, b.arg(f.Value))
@@ -151,6 +166,23 @@ func (b *conditions) compare(f personnel.Filter, table string) string {
 		return column + " <> " + b.arg(f.Value)
 	}
 	return column + " " + string(f.Operator) + " " + b.arg(f.Value)
+}
+
+// lower is a filter with its texts in lower case: e-mail addresses are the same in either, and so they
+// are in the index.
+func lower(f personnel.Filter) personnel.Filter {
+	small := func(v any) any {
+		if text, ok := v.(string); ok {
+			return strings.ToLower(text)
+		}
+		return v
+	}
+	f.Value = small(f.Value)
+	f.Values = slices.Clone(f.Values)
+	for i := range f.Values {
+		f.Values[i] = small(f.Values[i])
+	}
+	return f
 }
 
 func (b *conditions) in(values []any, column, in, join, null, empty string) string {
@@ -228,7 +260,11 @@ func (b *conditions) text(text string) string {
 
 // order writes what a search sorts by, and last the id, so that pages do not overlap.
 func (b *conditions) order(s *personnel.Search) string {
-	if len(s.Sorts) == 0 {
+	switch {
+	case len(s.Sorts) > 0:
+	case s.Within != nil && s.Within.Relation.Pivot != nil && s.Within.Relation.Pivot.Sorted():
+		return "pivot_order, pivot_row"
+	default:
 		return listOrder(b.kind)
 	}
 	var parts []string

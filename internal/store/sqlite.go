@@ -170,3 +170,23 @@ func jsonHolds(column, path, condition string) string {
 func likeText(column, pattern string) string {
 	return "CAST(" + column + " AS TEXT) LIKE " + pattern + ` ESCAPE '\'`
 }
+
+// takeID takes an id of a table out of those that rows get by themselves: the next one if it is 0.
+func (tx *Tx) takeID(table string, id int64) (int64, error) {
+	n, err := tx.count("UPDATE sqlite_sequence SET seq = seq WHERE name = $1", table)
+	if err == nil && n == 0 {
+		err = tx.exec("INSERT INTO sqlite_sequence (name, seq) VALUES ($1, 0)", table)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("reserve an id in %s: %w", table, err)
+	}
+	if id == 0 {
+		err = tx.one([]any{&id}, "UPDATE sqlite_sequence SET seq = seq + 1 WHERE name = $1 RETURNING seq", table)
+	} else {
+		err = tx.exec("UPDATE sqlite_sequence SET seq = MAX(seq, $1) WHERE name = $2", id, table)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("reserve an id in %s: %w", table, err)
+	}
+	return id, nil
+}

@@ -21,6 +21,7 @@ import (
 	"github.com/jonboulle/clockwork"
 
 	"github.com/buglehq/bugle"
+	"github.com/buglehq/bugle/personnel"
 )
 
 // A Store is an open database. Its methods may be called concurrently.
@@ -32,6 +33,7 @@ type Store struct {
 	baseURL string
 
 	committed func(Committed)
+	dropped   func(paths []string)
 }
 
 // Options are how a Store is opened.
@@ -40,6 +42,10 @@ type Options struct {
 	Log       *slog.Logger    // of migrations and of trouble in the background
 	BaseURL   string          // of this server, for addresses in payloads; without a slash at the end
 	Exclusive bool            // sends deliveries: only one process at a time may open the database so
+
+	// Dropped is told of the uploaded files that a change has left unused, once it is committed, by
+	// whoever made it. Nil: nobody is told.
+	Dropped func(paths []string)
 }
 
 // ErrInUse is returned by Open when another process sends deliveries from the same database.
@@ -62,7 +68,7 @@ func Open(ctx context.Context, name string, o Options) (*Store, error) {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
 	s := &Store{clock: o.Clock, baseURL: strings.TrimRight(o.BaseURL, "/")}
-	s.committed = func(Committed) {}
+	s.committed, s.dropped = func(Committed) {}, o.Dropped
 	if o.Exclusive {
 		s.lock = flock.New(path + ".lock")
 		if locked, err := s.lock.TryLock(); err != nil {
@@ -127,7 +133,23 @@ func (s *Store) Notify(committed func(Committed)) { s.committed = committed }
 // are not, and its error is returned as it is. The fn must not call Update and should be quick: it
 // runs while other changes wait.
 func (s *Store) Update(ctx context.Context, fn func(tx *Tx) error) error {
-	return s.writer.do(ctx, fn, changes)
+	var dropped []string
+	var taken []*personnel.Upload
+	err := s.writer.do(ctx, func(tx *Tx) error {
+		err := fn(tx)
+		dropped, taken = tx.dropped, tx.taken
+		return err
+	}, changes)
+	if err != nil {
+		return err
+	}
+	for _, u := range taken {
+		u.Kept = true
+	}
+	if len(dropped) > 0 && s.dropped != nil {
+		s.dropped(dropped)
+	}
+	return nil
 }
 
 // View returns what reads run on: a pool of connections that do not wait for the writer.

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/buglehq/bugle/personnel"
 )
 
 // A writer makes all changes to the database, one transaction at a time on one connection. It
@@ -53,7 +55,9 @@ type job struct {
 type Tx struct {
 	w         *writer
 	now       time.Time
-	committed Committed // what there will be to tell
+	committed Committed           // what there will be to tell
+	dropped   []string            // paths of files that nothing refers to any more
+	taken     []*personnel.Upload // that resources took
 }
 
 // ErrClosed is returned for changes that come after Close.

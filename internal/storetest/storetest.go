@@ -28,6 +28,12 @@ const BaseURL = "https://bugle.example.com"
 // at Start. It is closed when the test ends.
 func New(t testing.TB) (*store.Store, *clockwork.FakeClock) {
 	t.Helper()
+	return NewWith(t, store.Options{})
+}
+
+// NewWith is New for a store with these options; the clock is set.
+func NewWith(t testing.TB, o store.Options) (*store.Store, *clockwork.FakeClock) {
+	t.Helper()
 	empty, err := template()
 	if err != nil {
 		t.Fatal(err)
@@ -37,7 +43,8 @@ func New(t testing.TB) (*store.Store, *clockwork.FakeClock) {
 		t.Fatal(err)
 	}
 	clock := clockwork.NewFakeClockAt(Start)
-	return Open(t, path, store.Options{Clock: clock}), clock
+	o.Clock = clock
+	return Open(t, path, o), clock
 }
 
 // template returns the file of an empty database with the organization 1. It is made once, because

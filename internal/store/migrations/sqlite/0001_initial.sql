@@ -75,6 +75,30 @@ CREATE TABLE units (
     updated_at      TEXT
 );
 
+CREATE TABLE groups (
+    id              INTEGER PRIMARY KEY AUTOINCREMENT,
+    organization_id INTEGER NOT NULL REFERENCES organizations (id),
+    name            TEXT NOT NULL,
+    description     TEXT,
+    "order"         INTEGER NOT NULL DEFAULT 0,
+    hidden          BOOLEAN NOT NULL DEFAULT FALSE,
+    icon            TEXT,
+    empty           TEXT,
+    created_at      TEXT,
+    updated_at      TEXT
+);
+
+CREATE TABLE unit_groups (
+    id              INTEGER PRIMARY KEY AUTOINCREMENT,
+    organization_id INTEGER NOT NULL REFERENCES organizations (id),
+    group_id        INTEGER NOT NULL REFERENCES groups (id) ON DELETE CASCADE,
+    unit_id         INTEGER NOT NULL REFERENCES units (id) ON DELETE CASCADE,
+    "order"         INTEGER NOT NULL DEFAULT 0,
+    created_at      TEXT,
+    updated_at      TEXT,
+    UNIQUE (group_id, unit_id)
+);
+
 CREATE TABLE statuses (
     id              INTEGER PRIMARY KEY AUTOINCREMENT,
     organization_id INTEGER NOT NULL REFERENCES organizations (id),
@@ -105,6 +129,35 @@ CREATE TABLE unit_slots (
     organization_id INTEGER NOT NULL REFERENCES organizations (id),
     unit_id         INTEGER REFERENCES units (id) ON DELETE CASCADE,
     slot_id         INTEGER REFERENCES slots (id) ON DELETE CASCADE,
+    created_at      TEXT,
+    updated_at      TEXT
+);
+
+CREATE TABLE issuers (
+    id              INTEGER PRIMARY KEY AUTOINCREMENT,
+    organization_id INTEGER NOT NULL REFERENCES organizations (id),
+    name            TEXT NOT NULL,
+    created_at      TEXT,
+    updated_at      TEXT
+);
+
+CREATE TABLE credentials (
+    id              INTEGER PRIMARY KEY AUTOINCREMENT,
+    organization_id INTEGER NOT NULL REFERENCES organizations (id),
+    name            TEXT NOT NULL,
+    description     TEXT,
+    type            TEXT NOT NULL,
+    issuer_id       INTEGER REFERENCES issuers (id) ON DELETE SET NULL,
+    "order"         INTEGER NOT NULL DEFAULT 0,
+    created_at      TEXT,
+    updated_at      TEXT
+);
+
+CREATE TABLE competencies (
+    id              INTEGER PRIMARY KEY AUTOINCREMENT,
+    organization_id INTEGER NOT NULL REFERENCES organizations (id),
+    name            TEXT NOT NULL,
+    description     TEXT,
     created_at      TEXT,
     updated_at      TEXT
 );
@@ -196,6 +249,7 @@ CREATE TABLE fields (
     options         TEXT,
     options_type    TEXT,
     options_model   TEXT,
+    applies_to      TEXT,
     true_value      TEXT,
     false_value     TEXT,
     created_at      TEXT,
@@ -398,6 +452,263 @@ CREATE TABLE schedules (
     updated_at      TEXT
 );
 
+CREATE TABLE tasks (
+    id              INTEGER PRIMARY KEY AUTOINCREMENT,
+    organization_id INTEGER NOT NULL REFERENCES organizations (id),
+    title           TEXT NOT NULL,
+    description     TEXT,
+    instructions    TEXT,
+    form_id         INTEGER REFERENCES forms (id) ON DELETE SET NULL,
+    created_at      TEXT,
+    updated_at      TEXT
+);
+
+CREATE TABLE user_tasks (
+    id              INTEGER PRIMARY KEY AUTOINCREMENT,
+    organization_id INTEGER NOT NULL REFERENCES organizations (id),
+    user_id         INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    task_id         INTEGER NOT NULL REFERENCES tasks (id) ON DELETE CASCADE,
+    assigned_by_id  INTEGER REFERENCES users (id) ON DELETE SET NULL,
+    assigned_at     TEXT,
+    due_at          TEXT,
+    completed_at    TEXT,
+    expires_at      TEXT,
+    created_at      TEXT,
+    updated_at      TEXT
+);
+
+CREATE TABLE categories (
+    id              INTEGER PRIMARY KEY AUTOINCREMENT,
+    organization_id INTEGER NOT NULL REFERENCES organizations (id),
+    name            TEXT NOT NULL,
+    description     TEXT,
+    resource        TEXT NOT NULL,
+    created_at      TEXT,
+    updated_at      TEXT
+);
+
+CREATE TABLE category_awards (
+    id              INTEGER PRIMARY KEY AUTOINCREMENT,
+    organization_id INTEGER NOT NULL REFERENCES organizations (id),
+    category_id     INTEGER NOT NULL REFERENCES categories (id) ON DELETE CASCADE,
+    award_id        INTEGER NOT NULL REFERENCES awards (id) ON DELETE CASCADE,
+    "order"         INTEGER NOT NULL DEFAULT 0,
+    created_at      TEXT,
+    updated_at      TEXT,
+    UNIQUE (category_id, award_id)
+);
+
+CREATE TABLE category_documents (
+    id              INTEGER PRIMARY KEY AUTOINCREMENT,
+    organization_id INTEGER NOT NULL REFERENCES organizations (id),
+    category_id     INTEGER NOT NULL REFERENCES categories (id) ON DELETE CASCADE,
+    document_id     INTEGER NOT NULL REFERENCES documents (id) ON DELETE CASCADE,
+    "order"         INTEGER NOT NULL DEFAULT 0,
+    created_at      TEXT,
+    updated_at      TEXT,
+    UNIQUE (category_id, document_id)
+);
+
+CREATE TABLE category_forms (
+    id              INTEGER PRIMARY KEY AUTOINCREMENT,
+    organization_id INTEGER NOT NULL REFERENCES organizations (id),
+    category_id     INTEGER NOT NULL REFERENCES categories (id) ON DELETE CASCADE,
+    form_id         INTEGER NOT NULL REFERENCES forms (id) ON DELETE CASCADE,
+    "order"         INTEGER NOT NULL DEFAULT 0,
+    created_at      TEXT,
+    updated_at      TEXT,
+    UNIQUE (category_id, form_id)
+);
+
+CREATE TABLE category_qualifications (
+    id              INTEGER PRIMARY KEY AUTOINCREMENT,
+    organization_id INTEGER NOT NULL REFERENCES organizations (id),
+    category_id     INTEGER NOT NULL REFERENCES categories (id) ON DELETE CASCADE,
+    qualification_id INTEGER NOT NULL REFERENCES qualifications (id) ON DELETE CASCADE,
+    "order"         INTEGER NOT NULL DEFAULT 0,
+    created_at      TEXT,
+    updated_at      TEXT,
+    UNIQUE (category_id, qualification_id)
+);
+
+CREATE TABLE category_ranks (
+    id              INTEGER PRIMARY KEY AUTOINCREMENT,
+    organization_id INTEGER NOT NULL REFERENCES organizations (id),
+    category_id     INTEGER NOT NULL REFERENCES categories (id) ON DELETE CASCADE,
+    rank_id         INTEGER NOT NULL REFERENCES ranks (id) ON DELETE CASCADE,
+    "order"         INTEGER NOT NULL DEFAULT 0,
+    created_at      TEXT,
+    updated_at      TEXT,
+    UNIQUE (category_id, rank_id)
+);
+
+CREATE TABLE tags (
+    id              INTEGER PRIMARY KEY AUTOINCREMENT,
+    organization_id INTEGER NOT NULL REFERENCES organizations (id),
+    name            TEXT NOT NULL,
+    created_at      TEXT,
+    updated_at      TEXT
+);
+
+CREATE TABLE calendar_tags (
+    id              INTEGER PRIMARY KEY AUTOINCREMENT,
+    organization_id INTEGER NOT NULL REFERENCES organizations (id),
+    calendar_id     INTEGER NOT NULL REFERENCES calendars (id) ON DELETE CASCADE,
+    tag_id          INTEGER NOT NULL REFERENCES tags (id) ON DELETE CASCADE,
+    created_at      TEXT,
+    updated_at      TEXT,
+    UNIQUE (calendar_id, tag_id)
+);
+
+CREATE TABLE event_tags (
+    id              INTEGER PRIMARY KEY AUTOINCREMENT,
+    organization_id INTEGER NOT NULL REFERENCES organizations (id),
+    event_id        INTEGER NOT NULL REFERENCES calendar_events (id) ON DELETE CASCADE,
+    tag_id          INTEGER NOT NULL REFERENCES tags (id) ON DELETE CASCADE,
+    created_at      TEXT,
+    updated_at      TEXT,
+    UNIQUE (event_id, tag_id)
+);
+
+CREATE TABLE form_tags (
+    id              INTEGER PRIMARY KEY AUTOINCREMENT,
+    organization_id INTEGER NOT NULL REFERENCES organizations (id),
+    form_id         INTEGER NOT NULL REFERENCES forms (id) ON DELETE CASCADE,
+    tag_id          INTEGER NOT NULL REFERENCES tags (id) ON DELETE CASCADE,
+    created_at      TEXT,
+    updated_at      TEXT,
+    UNIQUE (form_id, tag_id)
+);
+
+CREATE TABLE announcements (
+    id              INTEGER PRIMARY KEY AUTOINCREMENT,
+    organization_id INTEGER NOT NULL REFERENCES organizations (id),
+    title           TEXT NOT NULL,
+    content         TEXT NOT NULL,
+    color           TEXT NOT NULL,
+    global          BOOLEAN NOT NULL DEFAULT FALSE,
+    enabled         BOOLEAN NOT NULL DEFAULT TRUE,
+    expires_at      TEXT,
+    created_at      TEXT,
+    updated_at      TEXT
+);
+
+CREATE TABLE user_statuses (
+    id              INTEGER PRIMARY KEY AUTOINCREMENT,
+    organization_id INTEGER NOT NULL REFERENCES organizations (id),
+    user_id         INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    status_id       INTEGER NOT NULL REFERENCES statuses (id) ON DELETE CASCADE,
+    text            TEXT,
+    created_at      TEXT,
+    updated_at      TEXT
+);
+
+CREATE TABLE training_records (
+    id              INTEGER PRIMARY KEY AUTOINCREMENT,
+    organization_id INTEGER NOT NULL REFERENCES organizations (id),
+    user_id         INTEGER REFERENCES users (id) ON DELETE CASCADE,
+    instructor_id   INTEGER REFERENCES users (id) ON DELETE SET NULL,
+    event_id        INTEGER REFERENCES calendar_events (id) ON DELETE SET NULL,
+    document_id     INTEGER REFERENCES documents (id) ON DELETE SET NULL,
+    author_id       INTEGER REFERENCES users (id) ON DELETE SET NULL,
+    text            TEXT,
+    data            TEXT,
+    created_at      TEXT,
+    updated_at      TEXT
+);
+
+CREATE TABLE training_record_competencies (
+    id              INTEGER PRIMARY KEY AUTOINCREMENT,
+    organization_id INTEGER NOT NULL REFERENCES organizations (id),
+    training_record_id INTEGER NOT NULL REFERENCES training_records (id) ON DELETE CASCADE,
+    competency_id   INTEGER NOT NULL REFERENCES competencies (id) ON DELETE CASCADE,
+    created_at      TEXT,
+    updated_at      TEXT,
+    UNIQUE (training_record_id, competency_id)
+);
+
+CREATE TABLE training_record_credentials (
+    id              INTEGER PRIMARY KEY AUTOINCREMENT,
+    organization_id INTEGER NOT NULL REFERENCES organizations (id),
+    training_record_id INTEGER NOT NULL REFERENCES training_records (id) ON DELETE CASCADE,
+    credential_id   INTEGER NOT NULL REFERENCES credentials (id) ON DELETE CASCADE,
+    created_at      TEXT,
+    updated_at      TEXT,
+    UNIQUE (training_record_id, credential_id)
+);
+
+-- Comments, attachments and images belong to a row of the table that model_type stands for.
+CREATE TABLE comments (
+    id              INTEGER PRIMARY KEY AUTOINCREMENT,
+    organization_id INTEGER NOT NULL REFERENCES organizations (id),
+    author_id       INTEGER REFERENCES users (id) ON DELETE SET NULL,
+    model_type      TEXT,
+    model_id        INTEGER,
+    comment         TEXT NOT NULL,
+    created_at      TEXT,
+    updated_at      TEXT
+);
+
+CREATE TABLE attachments (
+    id              INTEGER PRIMARY KEY AUTOINCREMENT,
+    organization_id INTEGER NOT NULL REFERENCES organizations (id),
+    name            TEXT NOT NULL,
+    filename        TEXT NOT NULL DEFAULT '',
+    path            TEXT NOT NULL,
+    model_type      TEXT,
+    model_id        INTEGER,
+    created_at      TEXT,
+    updated_at      TEXT
+);
+
+CREATE TABLE images (
+    id              INTEGER PRIMARY KEY AUTOINCREMENT,
+    organization_id INTEGER NOT NULL REFERENCES organizations (id),
+    name            TEXT NOT NULL,
+    description     TEXT,
+    filename        TEXT NOT NULL DEFAULT '',
+    path            TEXT NOT NULL,
+    model_type      TEXT,
+    model_id        INTEGER,
+    created_at      TEXT,
+    updated_at      TEXT
+);
+
+CREATE TABLE newsfeed (
+    id              INTEGER PRIMARY KEY AUTOINCREMENT,
+    organization_id INTEGER NOT NULL REFERENCES organizations (id),
+    author_id       INTEGER REFERENCES users (id) ON DELETE SET NULL,
+    recipient_id    INTEGER REFERENCES users (id) ON DELETE CASCADE,
+    type            TEXT NOT NULL,
+    text            TEXT,
+    item            TEXT,
+    created_at      TEXT,
+    updated_at      TEXT
+);
+
+CREATE TABLE newsfeed_likes (
+    id              INTEGER PRIMARY KEY AUTOINCREMENT,
+    organization_id INTEGER NOT NULL REFERENCES organizations (id),
+    newsfeed_id     INTEGER NOT NULL REFERENCES newsfeed (id) ON DELETE CASCADE,
+    user_id         INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    created_at      TEXT,
+    updated_at      TEXT,
+    UNIQUE (newsfeed_id, user_id)
+);
+
+-- What leads from one kind to another over a third, in the shape of a table between two kinds.
+CREATE VIEW user_credentials AS
+    SELECT c.id, c.organization_id, r.user_id, c.credential_id, c.training_record_id, c.created_at, c.updated_at
+    FROM   training_record_credentials c JOIN training_records r ON r.id = c.training_record_id;
+
+CREATE VIEW slot_users AS
+    SELECT u.id, u.organization_id, s.slot_id, u.id AS user_id, s.id AS unit_slot_id, s.unit_id, u.created_at, u.updated_at
+    FROM   users u JOIN unit_slots s ON s.id = u.unit_slot_id;
+
+CREATE VIEW slot_assignment_records AS
+    SELECT r.id, r.organization_id, s.slot_id, r.id AS assignment_record_id, s.id AS unit_slot_id, s.unit_id, r.created_at, r.updated_at
+    FROM   assignment_records r JOIN unit_slots s ON s.id = r.unit_slot_id;
+
 -- Every foreign key has an index, because deletes look them up, and so has the order of every list.
 CREATE INDEX ranks_sorted ON ranks (organization_id, "order", id);
 CREATE INDEX awards_sorted ON awards (organization_id, "order", id);
@@ -414,12 +725,12 @@ CREATE INDEX unit_slots_unit_id ON unit_slots (unit_id);
 CREATE INDEX unit_slots_slot_id ON unit_slots (slot_id);
 CREATE INDEX users_organization ON users (organization_id, id);
 CREATE UNIQUE INDEX users_email ON users (organization_id, LOWER(email));
-CREATE INDEX users_position_id ON users (position_id);
-CREATE INDEX users_rank_id ON users (rank_id);
-CREATE INDEX users_specialty_id ON users (specialty_id);
-CREATE INDEX users_status_id ON users (status_id);
-CREATE INDEX users_unit_id ON users (unit_id);
-CREATE INDEX users_unit_slot_id ON users (unit_slot_id);
+CREATE INDEX users_position_id ON users (position_id, organization_id, id);
+CREATE INDEX users_rank_id ON users (rank_id, organization_id, id);
+CREATE INDEX users_specialty_id ON users (specialty_id, organization_id, id);
+CREATE INDEX users_status_id ON users (status_id, organization_id, id);
+CREATE INDEX users_unit_id ON users (unit_id, organization_id, id);
+CREATE INDEX users_unit_slot_id ON users (unit_slot_id, organization_id, id);
 CREATE INDEX api_keys_organization ON api_keys (organization_id, id);
 CREATE INDEX api_keys_user_id ON api_keys (user_id);
 CREATE INDEX documents_organization ON documents (organization_id, id);
@@ -432,51 +743,297 @@ CREATE INDEX form_fields_field_id ON form_fields (field_id);
 CREATE INDEX user_fields_organization ON user_fields (organization_id, id);
 CREATE INDEX user_fields_field_id ON user_fields (field_id);
 CREATE INDEX assignment_records_newest ON assignment_records (organization_id, created_at, id);
-CREATE INDEX assignment_records_user_id ON assignment_records (user_id, type, created_at);
-CREATE INDEX assignment_records_status_id ON assignment_records (status_id);
-CREATE INDEX assignment_records_unit_id ON assignment_records (unit_id);
-CREATE INDEX assignment_records_position_id ON assignment_records (position_id);
-CREATE INDEX assignment_records_specialty_id ON assignment_records (specialty_id);
-CREATE INDEX assignment_records_unit_slot_id ON assignment_records (unit_slot_id);
-CREATE INDEX assignment_records_document_id ON assignment_records (document_id);
-CREATE INDEX assignment_records_author_id ON assignment_records (author_id);
+CREATE INDEX assignment_records_user_id ON assignment_records (user_id, organization_id, created_at, id, type);
+CREATE INDEX assignment_records_status_id ON assignment_records (status_id, organization_id, created_at, id);
+CREATE INDEX assignment_records_unit_id ON assignment_records (unit_id, organization_id, created_at, id);
+CREATE INDEX assignment_records_position_id ON assignment_records (position_id, organization_id, created_at, id);
+CREATE INDEX assignment_records_specialty_id ON assignment_records (specialty_id, organization_id, created_at, id);
+CREATE INDEX assignment_records_unit_slot_id ON assignment_records (unit_slot_id, organization_id, created_at, id);
+CREATE INDEX assignment_records_document_id ON assignment_records (document_id, organization_id, created_at, id);
+CREATE INDEX assignment_records_author_id ON assignment_records (author_id, organization_id, created_at, id);
 CREATE INDEX award_records_newest ON award_records (organization_id, created_at, id);
-CREATE INDEX award_records_user_id ON award_records (user_id);
-CREATE INDEX award_records_award_id ON award_records (award_id);
-CREATE INDEX award_records_document_id ON award_records (document_id);
-CREATE INDEX award_records_author_id ON award_records (author_id);
+CREATE INDEX award_records_user_id ON award_records (user_id, organization_id, created_at, id);
+CREATE INDEX award_records_award_id ON award_records (award_id, organization_id, created_at, id);
+CREATE INDEX award_records_document_id ON award_records (document_id, organization_id, created_at, id);
+CREATE INDEX award_records_author_id ON award_records (author_id, organization_id, created_at, id);
 CREATE INDEX combat_records_newest ON combat_records (organization_id, created_at, id);
-CREATE INDEX combat_records_user_id ON combat_records (user_id);
-CREATE INDEX combat_records_document_id ON combat_records (document_id);
-CREATE INDEX combat_records_author_id ON combat_records (author_id);
+CREATE INDEX combat_records_user_id ON combat_records (user_id, organization_id, created_at, id);
+CREATE INDEX combat_records_document_id ON combat_records (document_id, organization_id, created_at, id);
+CREATE INDEX combat_records_author_id ON combat_records (author_id, organization_id, created_at, id);
 CREATE INDEX qualification_records_newest ON qualification_records (organization_id, created_at, id);
-CREATE INDEX qualification_records_user_id ON qualification_records (user_id);
-CREATE INDEX qualification_records_qualification_id ON qualification_records (qualification_id);
-CREATE INDEX qualification_records_document_id ON qualification_records (document_id);
-CREATE INDEX qualification_records_author_id ON qualification_records (author_id);
+CREATE INDEX qualification_records_user_id ON qualification_records (user_id, organization_id, created_at, id);
+CREATE INDEX qualification_records_qualification_id ON qualification_records (qualification_id, organization_id, created_at, id);
+CREATE INDEX qualification_records_document_id ON qualification_records (document_id, organization_id, created_at, id);
+CREATE INDEX qualification_records_author_id ON qualification_records (author_id, organization_id, created_at, id);
 CREATE INDEX rank_records_newest ON rank_records (organization_id, created_at, id);
-CREATE INDEX rank_records_user_id ON rank_records (user_id, created_at);
-CREATE INDEX rank_records_rank_id ON rank_records (rank_id);
-CREATE INDEX rank_records_document_id ON rank_records (document_id);
-CREATE INDEX rank_records_author_id ON rank_records (author_id);
+CREATE INDEX rank_records_user_id ON rank_records (user_id, organization_id, created_at, id);
+CREATE INDEX rank_records_rank_id ON rank_records (rank_id, organization_id, created_at, id);
+CREATE INDEX rank_records_document_id ON rank_records (document_id, organization_id, created_at, id);
+CREATE INDEX rank_records_author_id ON rank_records (author_id, organization_id, created_at, id);
 CREATE INDEX service_records_newest ON service_records (organization_id, created_at, id);
-CREATE INDEX service_records_user_id ON service_records (user_id);
-CREATE INDEX service_records_document_id ON service_records (document_id);
-CREATE INDEX service_records_author_id ON service_records (author_id);
+CREATE INDEX service_records_user_id ON service_records (user_id, organization_id, created_at, id);
+CREATE INDEX service_records_document_id ON service_records (document_id, organization_id, created_at, id);
+CREATE INDEX service_records_author_id ON service_records (author_id, organization_id, created_at, id);
 CREATE INDEX calendars_organization ON calendars (organization_id, id);
 CREATE INDEX calendar_events_organization ON calendar_events (organization_id, id);
 CREATE INDEX calendar_events_calendar_id ON calendar_events (calendar_id);
 CREATE INDEX calendar_events_author_id ON calendar_events (author_id);
 CREATE INDEX messages_organization ON messages (organization_id, id);
 CREATE INDEX submissions_organization ON submissions (organization_id, id);
-CREATE INDEX submissions_form_id ON submissions (form_id);
-CREATE INDEX submissions_user_id ON submissions (user_id);
+CREATE INDEX submissions_form_id ON submissions (form_id, organization_id, id);
+CREATE INDEX submissions_user_id ON submissions (user_id, organization_id, id);
 CREATE INDEX submission_statuses_organization ON submission_statuses (organization_id, id);
 CREATE INDEX submission_statuses_submission_id ON submission_statuses (submission_id);
 CREATE INDEX submission_statuses_status_id ON submission_statuses (status_id);
 CREATE INDEX schedules_organization ON schedules (organization_id, id);
 CREATE INDEX schedules_event_id ON schedules (event_id);
 CREATE INDEX schedules_message_id ON schedules (message_id);
+CREATE INDEX groups_sorted ON groups (organization_id, "order", id);
+CREATE INDEX credentials_sorted ON credentials (organization_id, "order", id);
+CREATE INDEX credentials_issuer_id ON credentials (issuer_id);
+CREATE INDEX unit_groups_organization ON unit_groups (organization_id, id);
+CREATE INDEX issuers_organization ON issuers (organization_id, id);
+CREATE INDEX competencies_organization ON competencies (organization_id, id);
+CREATE INDEX tasks_organization ON tasks (organization_id, id);
+CREATE INDEX user_tasks_organization ON user_tasks (organization_id, id);
+CREATE INDEX categories_organization ON categories (organization_id, id);
+CREATE INDEX category_awards_organization ON category_awards (organization_id, id);
+CREATE INDEX category_documents_organization ON category_documents (organization_id, id);
+CREATE INDEX category_forms_organization ON category_forms (organization_id, id);
+CREATE INDEX category_qualifications_organization ON category_qualifications (organization_id, id);
+CREATE INDEX category_ranks_organization ON category_ranks (organization_id, id);
+CREATE INDEX tags_organization ON tags (organization_id, id);
+CREATE INDEX calendar_tags_organization ON calendar_tags (organization_id, id);
+CREATE INDEX event_tags_organization ON event_tags (organization_id, id);
+CREATE INDEX form_tags_organization ON form_tags (organization_id, id);
+CREATE INDEX announcements_organization ON announcements (organization_id, id);
+CREATE INDEX user_statuses_organization ON user_statuses (organization_id, id);
+CREATE INDEX training_record_competencies_organization ON training_record_competencies (organization_id, id);
+CREATE INDEX training_record_credentials_organization ON training_record_credentials (organization_id, id);
+CREATE INDEX comments_organization ON comments (organization_id, id);
+CREATE INDEX attachments_organization ON attachments (organization_id, id);
+CREATE INDEX images_organization ON images (organization_id, id);
+CREATE INDEX newsfeed_likes_organization ON newsfeed_likes (organization_id, id);
+CREATE INDEX unit_groups_unit_id ON unit_groups (unit_id);
+CREATE INDEX tasks_form_id ON tasks (form_id);
+CREATE INDEX user_tasks_user_id ON user_tasks (user_id);
+CREATE INDEX user_tasks_task_id ON user_tasks (task_id);
+CREATE INDEX user_tasks_assigned_by_id ON user_tasks (assigned_by_id);
+CREATE INDEX category_awards_award_id ON category_awards (award_id);
+CREATE INDEX category_documents_document_id ON category_documents (document_id);
+CREATE INDEX category_forms_form_id ON category_forms (form_id);
+CREATE INDEX category_qualifications_qualification_id ON category_qualifications (qualification_id);
+CREATE INDEX category_ranks_rank_id ON category_ranks (rank_id);
+CREATE INDEX calendar_tags_tag_id ON calendar_tags (tag_id);
+CREATE INDEX event_tags_tag_id ON event_tags (tag_id);
+CREATE INDEX form_tags_tag_id ON form_tags (tag_id);
+CREATE INDEX user_statuses_user_id ON user_statuses (user_id);
+CREATE INDEX user_statuses_status_id ON user_statuses (status_id);
+CREATE INDEX training_records_user_id ON training_records (user_id, organization_id, created_at, id);
+CREATE INDEX training_records_instructor_id ON training_records (instructor_id, organization_id, created_at, id);
+CREATE INDEX training_records_event_id ON training_records (event_id, organization_id, created_at, id);
+CREATE INDEX training_records_document_id ON training_records (document_id, organization_id, created_at, id);
+CREATE INDEX training_records_author_id ON training_records (author_id, organization_id, created_at, id);
+CREATE INDEX training_record_competencies_competency_id ON training_record_competencies (competency_id);
+CREATE INDEX training_record_credentials_credential_id ON training_record_credentials (credential_id);
+CREATE INDEX comments_author_id ON comments (author_id);
+CREATE INDEX newsfeed_author_id ON newsfeed (author_id);
+CREATE INDEX newsfeed_recipient_id ON newsfeed (recipient_id);
+CREATE INDEX newsfeed_likes_user_id ON newsfeed_likes (user_id);
+CREATE INDEX training_records_newest ON training_records (organization_id, created_at, id);
+CREATE INDEX newsfeed_newest ON newsfeed (organization_id, created_at, id);
+CREATE INDEX comments_model ON comments (model_type, model_id);
+CREATE INDEX attachments_model ON attachments (model_type, model_id);
+CREATE INDEX images_model ON images (model_type, model_id);
+
+-- How many rows an organization has of those kinds that grow without end: counting a million rows
+-- takes longer than reading a page of them.
+CREATE TABLE row_counts (
+    organization_id INTEGER NOT NULL,
+    table_name      TEXT    NOT NULL,
+    n               INTEGER NOT NULL,
+    PRIMARY KEY (organization_id, table_name)
+) WITHOUT ROWID;
+
+-- +goose StatementBegin
+CREATE TRIGGER users_added AFTER INSERT ON users BEGIN
+    INSERT INTO row_counts (organization_id, table_name, n) VALUES (NEW.organization_id, 'users', 1)
+    ON CONFLICT (organization_id, table_name) DO UPDATE SET n = n + 1;
+END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER users_removed AFTER DELETE ON users BEGIN
+    UPDATE row_counts SET n = n - 1 WHERE organization_id = OLD.organization_id AND table_name = 'users';
+END;
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+CREATE TRIGGER assignment_records_added AFTER INSERT ON assignment_records BEGIN
+    INSERT INTO row_counts (organization_id, table_name, n) VALUES (NEW.organization_id, 'assignment_records', 1)
+    ON CONFLICT (organization_id, table_name) DO UPDATE SET n = n + 1;
+END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER assignment_records_removed AFTER DELETE ON assignment_records BEGIN
+    UPDATE row_counts SET n = n - 1 WHERE organization_id = OLD.organization_id AND table_name = 'assignment_records';
+END;
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+CREATE TRIGGER award_records_added AFTER INSERT ON award_records BEGIN
+    INSERT INTO row_counts (organization_id, table_name, n) VALUES (NEW.organization_id, 'award_records', 1)
+    ON CONFLICT (organization_id, table_name) DO UPDATE SET n = n + 1;
+END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER award_records_removed AFTER DELETE ON award_records BEGIN
+    UPDATE row_counts SET n = n - 1 WHERE organization_id = OLD.organization_id AND table_name = 'award_records';
+END;
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+CREATE TRIGGER combat_records_added AFTER INSERT ON combat_records BEGIN
+    INSERT INTO row_counts (organization_id, table_name, n) VALUES (NEW.organization_id, 'combat_records', 1)
+    ON CONFLICT (organization_id, table_name) DO UPDATE SET n = n + 1;
+END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER combat_records_removed AFTER DELETE ON combat_records BEGIN
+    UPDATE row_counts SET n = n - 1 WHERE organization_id = OLD.organization_id AND table_name = 'combat_records';
+END;
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+CREATE TRIGGER qualification_records_added AFTER INSERT ON qualification_records BEGIN
+    INSERT INTO row_counts (organization_id, table_name, n) VALUES (NEW.organization_id, 'qualification_records', 1)
+    ON CONFLICT (organization_id, table_name) DO UPDATE SET n = n + 1;
+END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER qualification_records_removed AFTER DELETE ON qualification_records BEGIN
+    UPDATE row_counts SET n = n - 1 WHERE organization_id = OLD.organization_id AND table_name = 'qualification_records';
+END;
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+CREATE TRIGGER rank_records_added AFTER INSERT ON rank_records BEGIN
+    INSERT INTO row_counts (organization_id, table_name, n) VALUES (NEW.organization_id, 'rank_records', 1)
+    ON CONFLICT (organization_id, table_name) DO UPDATE SET n = n + 1;
+END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER rank_records_removed AFTER DELETE ON rank_records BEGIN
+    UPDATE row_counts SET n = n - 1 WHERE organization_id = OLD.organization_id AND table_name = 'rank_records';
+END;
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+CREATE TRIGGER service_records_added AFTER INSERT ON service_records BEGIN
+    INSERT INTO row_counts (organization_id, table_name, n) VALUES (NEW.organization_id, 'service_records', 1)
+    ON CONFLICT (organization_id, table_name) DO UPDATE SET n = n + 1;
+END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER service_records_removed AFTER DELETE ON service_records BEGIN
+    UPDATE row_counts SET n = n - 1 WHERE organization_id = OLD.organization_id AND table_name = 'service_records';
+END;
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+CREATE TRIGGER training_records_added AFTER INSERT ON training_records BEGIN
+    INSERT INTO row_counts (organization_id, table_name, n) VALUES (NEW.organization_id, 'training_records', 1)
+    ON CONFLICT (organization_id, table_name) DO UPDATE SET n = n + 1;
+END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER training_records_removed AFTER DELETE ON training_records BEGIN
+    UPDATE row_counts SET n = n - 1 WHERE organization_id = OLD.organization_id AND table_name = 'training_records';
+END;
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+CREATE TRIGGER calendar_events_added AFTER INSERT ON calendar_events BEGIN
+    INSERT INTO row_counts (organization_id, table_name, n) VALUES (NEW.organization_id, 'calendar_events', 1)
+    ON CONFLICT (organization_id, table_name) DO UPDATE SET n = n + 1;
+END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER calendar_events_removed AFTER DELETE ON calendar_events BEGIN
+    UPDATE row_counts SET n = n - 1 WHERE organization_id = OLD.organization_id AND table_name = 'calendar_events';
+END;
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+CREATE TRIGGER messages_added AFTER INSERT ON messages BEGIN
+    INSERT INTO row_counts (organization_id, table_name, n) VALUES (NEW.organization_id, 'messages', 1)
+    ON CONFLICT (organization_id, table_name) DO UPDATE SET n = n + 1;
+END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER messages_removed AFTER DELETE ON messages BEGIN
+    UPDATE row_counts SET n = n - 1 WHERE organization_id = OLD.organization_id AND table_name = 'messages';
+END;
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+CREATE TRIGGER submissions_added AFTER INSERT ON submissions BEGIN
+    INSERT INTO row_counts (organization_id, table_name, n) VALUES (NEW.organization_id, 'submissions', 1)
+    ON CONFLICT (organization_id, table_name) DO UPDATE SET n = n + 1;
+END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER submissions_removed AFTER DELETE ON submissions BEGIN
+    UPDATE row_counts SET n = n - 1 WHERE organization_id = OLD.organization_id AND table_name = 'submissions';
+END;
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+CREATE TRIGGER newsfeed_added AFTER INSERT ON newsfeed BEGIN
+    INSERT INTO row_counts (organization_id, table_name, n) VALUES (NEW.organization_id, 'newsfeed', 1)
+    ON CONFLICT (organization_id, table_name) DO UPDATE SET n = n + 1;
+END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER newsfeed_removed AFTER DELETE ON newsfeed BEGIN
+    UPDATE row_counts SET n = n - 1 WHERE organization_id = OLD.organization_id AND table_name = 'newsfeed';
+END;
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+CREATE TRIGGER comments_added AFTER INSERT ON comments BEGIN
+    INSERT INTO row_counts (organization_id, table_name, n) VALUES (NEW.organization_id, 'comments', 1)
+    ON CONFLICT (organization_id, table_name) DO UPDATE SET n = n + 1;
+END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER comments_removed AFTER DELETE ON comments BEGIN
+    UPDATE row_counts SET n = n - 1 WHERE organization_id = OLD.organization_id AND table_name = 'comments';
+END;
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+CREATE TRIGGER attachments_added AFTER INSERT ON attachments BEGIN
+    INSERT INTO row_counts (organization_id, table_name, n) VALUES (NEW.organization_id, 'attachments', 1)
+    ON CONFLICT (organization_id, table_name) DO UPDATE SET n = n + 1;
+END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER attachments_removed AFTER DELETE ON attachments BEGIN
+    UPDATE row_counts SET n = n - 1 WHERE organization_id = OLD.organization_id AND table_name = 'attachments';
+END;
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+CREATE TRIGGER images_added AFTER INSERT ON images BEGIN
+    INSERT INTO row_counts (organization_id, table_name, n) VALUES (NEW.organization_id, 'images', 1)
+    ON CONFLICT (organization_id, table_name) DO UPDATE SET n = n + 1;
+END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER images_removed AFTER DELETE ON images BEGIN
+    UPDATE row_counts SET n = n - 1 WHERE organization_id = OLD.organization_id AND table_name = 'images';
+END;
+-- +goose StatementEnd
 
 CREATE TABLE webhooks (
     id               INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -579,3 +1136,25 @@ CREATE TABLE attempts (
     remote_address     TEXT    NOT NULL,
     PRIMARY KEY (delivery_id, number)
 ) WITHOUT ROWID;
+
+-- What was copied from other installations, so that copying again goes on where it ended. A source is
+-- the address of one, and may have been copied into several organizations.
+CREATE TABLE imports (
+    id              INTEGER PRIMARY KEY AUTOINCREMENT,
+    organization_id INTEGER NOT NULL REFERENCES organizations (id),
+    source          TEXT    NOT NULL,
+    keeps_ids       BOOLEAN NOT NULL, -- the organization was empty: rows have the ids that they had, where those are free
+    created_us      INTEGER NOT NULL,
+    UNIQUE (organization_id, source)
+);
+
+-- The ids of the source's rows here. A kind with a dot is a relation of the row, whose links are copied.
+CREATE TABLE import_ids (
+    import_id INTEGER NOT NULL REFERENCES imports (id) ON DELETE CASCADE,
+    kind      TEXT    NOT NULL,
+    source_id INTEGER NOT NULL,
+    id        INTEGER NOT NULL,
+    copied    BOOLEAN NOT NULL, -- false: the id is kept free for a row that is still to come
+    PRIMARY KEY (import_id, kind, source_id)
+) WITHOUT ROWID;
+CREATE INDEX import_ids_reserved ON import_ids (kind, id) WHERE NOT copied;
