@@ -8,7 +8,9 @@ import (
 )
 
 func TestField_takesUploads(t *testing.T) {
-	file := func(media string, size int64) *Upload { return &Upload{Name: "a", Path: "1/a", Type: media, Size: size} }
+	file := func(media string, size int64) *Upload {
+		return &Upload{Name: "a", Path: "1/a", Type: media, Size: size}
+	}
 	for _, media := range []string{"image/png", "image/jpeg", "image/gif", "image/webp", "image/bmp", "image/avif"} {
 		if got := stored(t, Field{Type: Photo}, file(media, 1)); got != "1/a" {
 			t.Errorf("%s is stored as %v", media, got)

@@ -60,20 +60,22 @@ change to its arrival at the sink, with the change's commit to the disk in it.
 
 // Validate reports options out of range.
 func (c *benchCommand) Validate() error {
-	var errs []error
-	check := func(name string, n, low, high int) {
-		if n < low || n > high {
-			errs = append(errs, fmt.Errorf("--%s is %d, want %d to %d", name, n, low, high))
-		}
+	errs := []error{
+		between("deliveries", c.Deliveries, 1000, 10000000), between("webhooks", c.Webhooks, 1, 1000),
+		between("hang", c.Hang, 0, 100), between("waiting", c.Waiting, 1, 1000000),
 	}
-	check("deliveries", c.Deliveries, 1000, 10000000)
-	check("webhooks", c.Webhooks, 1, 1000)
-	check("hang", c.Hang, 0, 100)
-	check("waiting", c.Waiting, 1, 1000000)
 	if c.Calm < time.Second || c.Calm > time.Hour {
 		errs = append(errs, fmt.Errorf("--calm is %s, want 1s to 1h", c.Calm))
 	}
 	return errors.Join(errs...)
+}
+
+// between returns what is wrong with a number that should be within a range.
+func between(name string, n, low, high int) error {
+	if n < low || n > high {
+		return fmt.Errorf("--%s is %d, want %d to %d", name, n, low, high)
+	}
+	return nil
 }
 
 // figures are what a run measured; with --json their names are a promise.

@@ -43,16 +43,7 @@ below 1 where the server keeps count of rows that SQL counts.
 
 // Validate reports options out of range.
 func (c *benchAPICommand) Validate() error {
-	var errs []error
-	check := func(name string, n, low, high int) {
-		if n < low || n > high {
-			errs = append(errs, fmt.Errorf("--%s is %d, want %d to %d", name, n, low, high))
-		}
-	}
-	check("users", c.Users, 100, 10000000)
-	check("records", c.Records, 100, 100000000)
-	check("requests", c.Requests, 10, 1000000)
-	return errors.Join(errs...)
+	return errors.Join(between("users", c.Users, 100, 10000000), between("records", c.Records, 100, 100000000), between("requests", c.Requests, 10, 1000000))
 }
 
 // apiFigures are what a run measured; with --json their names are a promise.

@@ -133,6 +133,9 @@ func (c *Copy) Check(ctx context.Context) error {
 	if status(err) == http.StatusUnauthorized {
 		return fmt.Errorf("the source does not accept the key, or not for this organization: %w", err)
 	}
+	if status(err) == http.StatusForbidden {
+		return nil // the key is good, if not for this
+	}
 	return err
 }
 
