@@ -104,6 +104,28 @@ func (f *Folder) Put(organizationID int64, name string, r io.Reader, limit int64
 	return u, nil
 }
 
+// Rename gives a file that was just stored the last part of another path for its name, if it would be
+// served the same under that and no file has it. Otherwise the file keeps its own.
+func (f *Folder) Rename(u *personnel.Upload, like string) error {
+	folder, _, _ := strings.Cut(u.Path, "/")
+	wanted := folder + "/" + path.Base(like)
+	if wanted == u.Path || !servedPath.MatchString(wanted) || path.Ext(wanted) != path.Ext(u.Path) {
+		return nil
+	}
+	if err := f.root.Link(u.Path, wanted); err != nil { // unlike a rename, it takes no other file's place
+		if errors.Is(err, fs.ErrExist) {
+			return nil
+		}
+		return fmt.Errorf("rename a file: %w", err)
+	}
+	old := u.Path
+	u.Path = wanted
+	if err := errors.Join(f.root.Remove(old), f.syncFolder(folder)); err != nil {
+		return fmt.Errorf("rename a file: %w", err)
+	}
+	return nil
+}
+
 func (f *Folder) makeFolder(name string) error {
 	err := f.root.Mkdir(name, 0o700)
 	if errors.Is(err, fs.ErrExist) {

@@ -19,6 +19,7 @@ import (
 	"testing/iotest"
 
 	"github.com/buglehq/bugle/internal/files"
+	"github.com/buglehq/bugle/personnel"
 )
 
 func open(t *testing.T) (*files.Folder, string) {
@@ -297,3 +298,35 @@ func TestRemove(t *testing.T) {
 }
 
 var _ http.Handler = (*files.Folder)(nil)
+
+func TestRename(t *testing.T) {
+	f, _ := open(t)
+	put := func(name, content string) *personnel.Upload {
+		u, err := f.Put(7, name, strings.NewReader(content), 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return u
+	}
+	u := put("a.txt", "a text")
+	for _, test := range []struct{ like, want string }{
+		{"3/Kept.txt", "7/Kept.txt"}, {"Kept2.txt", "7/Kept2.txt"}, {"https://example.com/x/Kept3.txt", "7/Kept3.txt"},
+		{"3/other.png", "7/Kept3.txt"}, {"../../etc/pass wd.txt", "7/Kept3.txt"}, {"", "7/Kept3.txt"}, {"..", "7/Kept3.txt"},
+	} {
+		if err := f.Rename(u, test.like); err != nil || u.Path != test.want {
+			t.Errorf("like %q it is %q, %v, want %q", test.like, u.Path, err, test.want)
+		}
+	}
+	other := put("b.txt", "another")
+	own := other.Path
+	if err := f.Rename(other, "9/Kept3.txt"); err != nil || other.Path != own {
+		t.Errorf("a name that is taken makes it %q, %v, want %q", other.Path, err, own)
+	}
+	for path, want := range map[string]string{u.Path: "a text", own: "another"} {
+		w := httptest.NewRecorder()
+		f.ServeHTTP(w, httptest.NewRequest("GET", files.Prefix+path, nil))
+		if w.Body.String() != want {
+			t.Errorf("%s holds %q, want %q", path, w.Body, want)
+		}
+	}
+}

@@ -356,19 +356,20 @@ func mustCopy(t testing.TB, c *perscom.Copy) *perscom.Result {
 }
 
 var (
-	filePath = regexp.MustCompile(`[0-9]+\\/[A-Za-z0-9]{32}\.png`)
-	stamps   = regexp.MustCompile(`"(created|updated)_at":"[^"]*"`)
+	fileFolder = regexp.MustCompile(`[0-9]+\\/([A-Za-z0-9]{32}\.png)`)
+	filePath   = regexp.MustCompile(`[0-9]+\\/[A-Za-z0-9]{32}\.png`)
+	stamps     = regexp.MustCompile(`"(created|updated)_at":"[^"]*"`)
 )
 
-// lists returns everything that the API lists, by what is asked, with addresses and the random names of
-// files made equal.
+// lists returns everything that the API lists, by what is asked, with addresses and the folders of files
+// made equal.
 func (i *installation) lists() map[string]string {
 	i.Helper()
 	all := map[string]string{}
 	ask := func(method, path, body string) *value.Array {
 		text, list := i.get(method, path, body)
 		text = strings.ReplaceAll(text, strings.ReplaceAll(i.url, "/", `\/`), "HOST")
-		text = filePath.ReplaceAllString(text, "FILE")
+		text = fileFolder.ReplaceAllString(text, `FOLDER\/$1`)
 		if strings.HasPrefix(path, "/v2/settings") {
 			text = stamps.ReplaceAllString(text, "")
 		}

@@ -190,8 +190,13 @@ func (c *Copy) file(ctx context.Context, stored, address any, name string) (u *p
 		name, _ = stored.(string)
 	}
 	err = c.Source.File(ctx, text, func(r io.Reader) (err error) {
-		u, err = c.Files.Put(c.OrganizationID, name, r, personnel.MaxUpload)
-		return err
+		if u, err = c.Files.Put(c.OrganizationID, name, r, personnel.MaxUpload); err != nil {
+			return err
+		}
+		if like, ok := stored.(string); ok {
+			return c.Files.Rename(u, like)
+		}
+		return nil
 	})
 	var own *ownError
 	switch {
