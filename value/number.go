@@ -237,3 +237,11 @@ func integers(a, b any) (x, y int64, ok bool) {
 	y, okY := b.(int64)
 	return x, y, okX && okY
 }
+
+// Floor returns the greatest integer that is not above a number, as PHP's (int) of floor().
+func Floor(n any) int64 {
+	if f, ok := n.(float64); ok {
+		return ToInt(math.Floor(f))
+	}
+	return ToInt(n)
+}

@@ -3,8 +3,10 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 	"math"
+	"time"
 
 	"github.com/buglehq/bugle/value"
 )
@@ -55,10 +57,13 @@ type Limits struct {
 
 // A Run is one evaluation of a program.
 type Run struct {
-	Slots []any // variables, at the places that the compiler gave them
+	Slots []any     // variables, at the places that the compiler gave them
+	Host  any       // what the language's own nodes need
+	End   time.Time // when it must have ended; zero: it may take any time
 	steps int
 	bytes int
 	depth int
+	until int // steps at which the time is looked at next
 }
 
 // NewRun returns a run with that budget.
@@ -77,12 +82,22 @@ func (r *Run) Reset(l Limits) {
 		return n
 	}
 	r.steps, r.bytes, r.depth = unlimited(l.Steps), unlimited(l.Bytes), unlimited(l.Depth)
+	r.until = r.steps - stepsBetween
 }
+
+// stepsBetween is how many steps are taken between two looks at the time.
+const stepsBetween = 1000
 
 // Step takes n steps, or fails if they are used up.
 func (r *Run) Step(n int) error {
 	if r.steps -= n; r.steps < 0 || n < 0 {
-		return fmt.Errorf("it takes too many steps")
+		return errors.New("it takes too many steps")
+	}
+	if r.steps < r.until {
+		r.until = r.steps - stepsBetween
+		if !r.End.IsZero() && time.Now().After(r.End) {
+			return errors.New("it takes too long")
+		}
 	}
 	return nil
 }
@@ -90,7 +105,7 @@ func (r *Run) Step(n int) error {
 // Make accounts for n bytes to be made, or fails if they are used up. It is to be called before.
 func (r *Run) Make(n int) error {
 	if r.bytes -= n; r.bytes < 0 || n < 0 {
-		return fmt.Errorf("it makes too much text")
+		return errors.New("it makes too much text")
 	}
 	return nil
 }
@@ -98,7 +113,7 @@ func (r *Run) Make(n int) error {
 // Enter begins a call within a call, which Leave ends.
 func (r *Run) Enter() error {
 	if r.depth--; r.depth < 0 {
-		return fmt.Errorf("it calls itself too deeply")
+		return errors.New("it calls itself too deeply")
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"strings"
@@ -57,7 +58,7 @@ func dividing(sign string, a, b any, apply func(a, b any) (any, bool)) (any, err
 	})
 }
 
-var errDivision = fmt.Errorf("division by zero")
+var errDivision = errors.New("division by zero")
 
 func arithmetic(sign string, a, b any, apply func(a, b any) any) (any, error) {
 	x, okX := value.Number(a)
@@ -297,7 +298,7 @@ func steps(r *Run, from, to, by int64, item func(i int64) any) (any, error) {
 		by = -by
 	}
 	if by <= 0 {
-		return nil, fmt.Errorf("a range needs a step that is not 0")
+		return nil, errors.New("a range needs a step that is not 0")
 	}
 	distance := uint64(to) - uint64(from)
 	if to < from {
