@@ -129,23 +129,3 @@ func TestEval_refuses(t *testing.T) {
 		}
 	}
 }
-
-func BenchmarkTest(b *testing.B) {
-	p, err := Compile(`changed("rank_id") and model.rank["order"] > 4 and model.status == "active" and not (model.notes ?? null)`, names, map[string]Function{
-		"changed": {1, 1, func(c *Call) (any, error) {
-			changes, _ := c.Variable("changes").(*value.Array)
-			key, _ := value.AsKey(c.Args[0])
-			return changes.HasKey(key), nil
-		}},
-	})
-	if err != nil {
-		b.Fatal(err)
-	}
-	v := values()
-	b.ReportAllocs()
-	for b.Loop() {
-		if ok, err := p.Test(v...); !ok || err != nil {
-			b.Fatal(ok, err)
-		}
-	}
-}

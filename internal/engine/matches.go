@@ -112,7 +112,7 @@ func compile(text string) (pattern, error) {
 		closing = ")]}>"[i]
 	}
 	last := strings.LastIndexByte(trimmed, closing)
-	if last == 0 {
+	if last <= 0 {
 		return fail("does not end with %q", string(closing))
 	}
 	body, given := trimmed[1:last], strings.TrimRight(trimmed[last+1:], "\r\n ")
@@ -175,17 +175,17 @@ func translate(body string, dollarAtEnd bool) (translated, problem string) {
 				b.WriteString(body[i-1 : i+1])
 			}
 		case inClass && strings.HasPrefix(body[i:], "[:"):
-			end := strings.Index(body[i:], ":]")
-			if end < 0 {
-				b.WriteByte(c)
+			named, _, closed := strings.Cut(body[i+2:], ":]")
+			if !closed {
+				b.WriteString(`\[`)
 				continue
 			}
-			class, known := posix[body[i+2:i+end]]
+			class, known := posix[named]
 			if !known {
-				return "", "uses the class " + body[i:i+end+2] + ", which is not known"
+				return "", "uses the class [:" + named + ":], which is not known"
 			}
 			b.WriteString(class)
-			i += end + 1
+			i += len(named) + 3
 		case inClass:
 			if c == '[' {
 				b.WriteByte('\\') // a class within a class is nothing in PCRE

@@ -1,0 +1,23 @@
+package expression
+
+import (
+	"errors"
+	"testing"
+)
+
+// Whatever is written, it is refused with a place in it, or has a value, and nothing panics.
+func FuzzEval(f *testing.F) {
+	for _, source := range []string{
+		"", "1 +", `model["name"] ~ 'a\x41' == "b"`, "not (a in [1, 2.5e3, .5])", "x ?? y ? 1 : 2", "{a: 1, (b): [2,],}.a?.b(3)", `text matches "/^(a|b)++[[:alpha:]]$/iu"`,
+		"1..5", "2 ** -63 << 64", "/* c */ changed('x') and contains (a, b)", "now.format('Y-m-d')", "~-+!1", "causer?.a.b['c'] ?: 5 xor true",
+	} {
+		f.Add(source)
+	}
+	f.Fuzz(func(t *testing.T, source string) {
+		_, err := eval(source)
+		var placed *Error
+		if err != nil && (!errors.As(err, &placed) || placed.Line < 1 || placed.Column < 1 || placed.Message == "") {
+			t.Errorf("%q fails with %v, which says no place", source, err)
+		}
+	})
+}
