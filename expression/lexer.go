@@ -46,7 +46,7 @@ type lexer struct {
 	source *engine.Source
 	text   string // with other white space turned into spaces
 	at     int
-	open   []token // brackets that are not closed yet
+	open   engine.Brackets
 }
 
 var spaces = strings.NewReplacer("\r", " ", "\n", " ", "\t", " ", "\v", " ", "\f", " ")
@@ -65,11 +65,7 @@ func lex(source *engine.Source) ([]token, error) {
 			break
 		}
 	}
-	if len(l.open) > 0 {
-		last := l.open[len(l.open)-1]
-		return nil, source.Fail(last.offset, strconv.Quote(last.text)+" is not closed")
-	}
-	return tokens, nil
+	return tokens, l.open.Err(source)
 }
 
 func (l *lexer) next() (token, error) {
@@ -91,12 +87,9 @@ func (l *lexer) next() (token, error) {
 		return l.number(rest), nil
 	case rest[0] == '"' || rest[0] == '\'':
 		return l.string(rest)
-	case strings.IndexByte("([{", rest[0]) >= 0:
+	case strings.IndexByte("([{}])", rest[0]) >= 0:
 		t := l.take(punctuation, 1)
-		l.open = append(l.open, t)
-		return t, nil
-	case strings.IndexByte(")]}", rest[0]) >= 0:
-		return l.close()
+		return t, l.open.Note(l.source, t.offset, t.text)
 	}
 	if word := l.word(rest); word != "" {
 		return l.take(operator, len(word)), nil
@@ -126,19 +119,6 @@ func (l *lexer) take(k kind, n int) token {
 	return t
 }
 
-func (l *lexer) close() (token, error) {
-	t := l.take(punctuation, 1)
-	if len(l.open) == 0 {
-		return t, l.source.Fail(t.offset, strconv.Quote(t.text)+" closes nothing")
-	}
-	last := l.open[len(l.open)-1]
-	if want := map[string]string{"(": ")", "[": "]", "{": "}"}[last.text]; want != t.text {
-		return t, l.source.Fail(t.offset, strconv.Quote(last.text)+" is closed by "+strconv.Quote(t.text))
-	}
-	l.open = l.open[:len(l.open)-1]
-	return t, nil
-}
-
 // word returns the operator of letters at the beginning, if it stands free: after the start, a space
 // or an opening bracket, and before a space or an opening bracket.
 func (l *lexer) word(rest string) string {
@@ -154,38 +134,10 @@ func (l *lexer) word(rest string) string {
 }
 
 func (l *lexer) number(rest string) token {
-	n := digits(rest, 0)
-	isFloat := false
-	if n < len(rest) && rest[n] == '.' && !strings.HasPrefix(rest[n:], "..") {
-		isFloat = true
-		n = digits(rest, n+1)
-	}
-	if n < len(rest) && (rest[n] == 'e' || rest[n] == 'E') {
-		exponent := n + 1
-		if exponent < len(rest) && (rest[exponent] == '+' || rest[exponent] == '-') {
-			exponent++
-		}
-		if last := digits(rest, exponent); last > exponent {
-			isFloat, n = true, last
-		}
-	}
+	v, n := engine.Number(rest, true)
 	t := l.take(literal, n)
-	text := strings.ReplaceAll(t.text, "_", "")
-	if i, err := strconv.ParseInt(text, 10, 64); err == nil && !isFloat {
-		t.value = i
-		return t
-	}
-	t.value, _ = strconv.ParseFloat(text, 64) // beyond all floats it is infinite, as in PHP
+	t.value = v
 	return t
-}
-
-// digits returns where the digits end that begin at i, with single underscores between them.
-func digits(s string, i int) int {
-	start := i
-	for i < len(s) && (engine.IsDigit(s[i]) || s[i] == '_' && i > start && s[i-1] != '_' && i+1 < len(s) && engine.IsDigit(s[i+1])) {
-		i++
-	}
-	return i
 }
 
 func (l *lexer) string(rest string) (token, error) {

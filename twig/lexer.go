@@ -223,13 +223,13 @@ func tagOf(rest, tag string) (int, bool) {
 
 // expression reads the tokens of a tag up to its end.
 func (l *lexer) expression(opening int, closing string, k kind) error {
-	var open []token
+	var open engine.Brackets
 	for {
 		for l.at < len(l.text) && strings.IndexByte(allSpace, l.text[l.at]) >= 0 {
 			l.at++
 		}
 		rest := l.text[l.at:]
-		if len(open) == 0 {
+		if !open.Open() {
 			cut := byte(0)
 			if rest != "" && (rest[0] == '-' || rest[0] == '~') && strings.HasPrefix(rest[1:], closing) {
 				cut, rest = rest[0], rest[1:]
@@ -242,9 +242,8 @@ func (l *lexer) expression(opening int, closing string, k kind) error {
 			}
 		}
 		if rest == "" {
-			if len(open) > 0 {
-				last := open[len(open)-1]
-				return l.source.Fail(last.offset, strconv.Quote(last.text)+" is not closed")
+			if err := open.Err(l.source); err != nil {
+				return err
 			}
 			return l.source.Fail(opening, "the tag is not closed by "+closing)
 		}
@@ -253,7 +252,7 @@ func (l *lexer) expression(opening int, closing string, k kind) error {
 			return err
 		}
 		if t.kind == punctuation {
-			if open, err = l.bracket(open, t); err != nil {
+			if err := open.Note(l.source, t.offset, t.text); err != nil {
 				return err
 			}
 		}
@@ -262,24 +261,6 @@ func (l *lexer) expression(opening int, closing string, k kind) error {
 			return l.source.Fail(l.at, "the template is too long")
 		}
 	}
-}
-
-// bracket notes the brackets that are open.
-func (l *lexer) bracket(open []token, t token) ([]token, error) {
-	switch t.text {
-	case "(", "[", "{":
-		return append(open, t), nil
-	case ")", "]", "}":
-		if len(open) == 0 {
-			return nil, l.source.Fail(t.offset, strconv.Quote(t.text)+" closes nothing")
-		}
-		last := open[len(open)-1]
-		if want := map[string]string{"(": ")", "[": "]", "{": "}"}[last.text]; want != t.text {
-			return nil, l.source.Fail(t.offset, strconv.Quote(last.text)+" is closed by "+strconv.Quote(t.text))
-		}
-		return open[:len(open)-1], nil
-	}
-	return open, nil
 }
 
 func (l *lexer) take(k kind, n int) token {
@@ -347,33 +328,9 @@ func matchWords(rest, op string) int {
 }
 
 func (l *lexer) number(rest string) token {
-	digits := func(i int) int {
-		for i < len(rest) && (engine.IsDigit(rest[i]) || rest[i] == '_' && i+1 < len(rest) && engine.IsDigit(rest[i+1])) {
-			i++
-		}
-		return i
-	}
-	n := digits(0)
-	isFloat := false
-	if n+1 < len(rest) && rest[n] == '.' && engine.IsDigit(rest[n+1]) {
-		isFloat, n = true, digits(n+1)
-	}
-	if n < len(rest) && (rest[n] == 'e' || rest[n] == 'E') {
-		exponent := n + 1
-		if exponent < len(rest) && (rest[exponent] == '+' || rest[exponent] == '-') {
-			exponent++
-		}
-		if last := digits(exponent); last > exponent {
-			isFloat, n = true, last
-		}
-	}
+	v, n := engine.Number(rest, false)
 	t := l.take(number, n)
-	written := strings.ReplaceAll(t.text, "_", "")
-	if i, err := strconv.ParseInt(written, 10, 64); err == nil && !isFloat {
-		t.value = i
-		return t
-	}
-	t.value, _ = strconv.ParseFloat(written, 64) // beyond all floats it is infinite, as in PHP
+	t.value = v
 	return t
 }
 

@@ -9,18 +9,18 @@ import (
 	"github.com/buglehq/bugle/value"
 )
 
-var noon = time.Date(2026, 1, 14, 12, 0, 0, 0, time.UTC)
+var rendered = time.Date(2026, 1, 14, 12, 0, 0, 0, time.UTC)
 
 // variables are what the tests' templates can use.
 func variables() *value.Array {
 	return value.Map(
 		"model", value.Map("id", int64(7), "name", "Jane <Roe>", "rank", value.Map("name", "Sergeant", "order", int64(5)), "notes", nil, "tags", value.List("a", "b", "c")),
 		"list", value.List(int64(1), int64(2), int64(3)), "map", value.Map("x", "1", "y", "2"), "five", int64(5), "html", "<b>", "empty", value.NewArray(0), "yes", true, "no", false,
-		"now", value.Date{Time: noon}, "text", "Jane")
+		"now", value.Date{Time: rendered}, "text", "Jane")
 }
 
 func render(source string, o Options) (string, error) {
-	o.Now = func() time.Time { return noon }
+	o.Now = func() time.Time { return rendered }
 	t, err := Compile(source, o)
 	if err != nil {
 		return "", err

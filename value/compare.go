@@ -121,6 +121,10 @@ func Compare(a, b any) int {
 		if y, ok := b.(*Array); ok {
 			return compareArrays(x, y)
 		}
+	case Date:
+		if y, ok := b.(Date); ok {
+			return x.Time.Compare(y.Time)
+		}
 	}
 	if isBoolean(a) || isBoolean(b) {
 		return compareBooleans(Truthy(a), Truthy(b))

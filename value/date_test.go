@@ -30,3 +30,12 @@ func TestFormatDate(t *testing.T) {
 		t.Errorf("a date prints %q", got)
 	}
 }
+
+func TestCompare_dates(t *testing.T) {
+	early := Date{time.Date(2026, 1, 14, 12, 0, 0, 0, time.UTC)}
+	late := Date{time.Date(2026, 1, 14, 12, 30, 0, 0, time.FixedZone("", -3600))}
+	same := Date{early.In(time.FixedZone("", 7200))}
+	if Compare(early, late) != -1 || Compare(late, early) != 1 || Compare(early, same) != 0 || !Equal(early, same) || Equal(early, late) {
+		t.Error("dates do not compare by their moments")
+	}
+}

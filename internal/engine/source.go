@@ -2,6 +2,7 @@ package engine
 
 import (
 	"errors"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -105,4 +106,78 @@ func hex(c byte) int {
 		return int(c-'A') + 10
 	}
 	return -1
+}
+
+// Number returns the number at the beginning of a text, an int64 or float64, and how long it is as
+// written: digits, with single underscores between them, perhaps a fraction and an exponent. Unless
+// open, digits must follow the point; an open one must not be followed by another point.
+func Number(text string, open bool) (v any, n int) {
+	n = digits(text, 0)
+	isFloat := false
+	if n < len(text) && text[n] == '.' {
+		followed := n+1 < len(text) && IsDigit(text[n+1])
+		if followed || open && !strings.HasPrefix(text[n:], "..") {
+			isFloat, n = true, digits(text, n+1)
+		}
+	}
+	if n < len(text) && (text[n] == 'e' || text[n] == 'E') {
+		exponent := n + 1
+		if exponent < len(text) && (text[exponent] == '+' || text[exponent] == '-') {
+			exponent++
+		}
+		if last := digits(text, exponent); last > exponent {
+			isFloat, n = true, last
+		}
+	}
+	written := strings.ReplaceAll(text[:n], "_", "")
+	if i, err := strconv.ParseInt(written, 10, 64); err == nil && !isFloat {
+		return i, n
+	}
+	f, _ := strconv.ParseFloat(written, 64) // beyond all floats it is infinite, as in PHP
+	return f, n
+}
+
+// digits returns where the digits end that begin at i.
+func digits(s string, i int) int {
+	start := i
+	for i < len(s) && (IsDigit(s[i]) || s[i] == '_' && i > start && s[i-1] != '_' && i+1 < len(s) && IsDigit(s[i+1])) {
+		i++
+	}
+	return i
+}
+
+// Brackets are those that are open at a place in a source.
+type Brackets struct {
+	signs   []byte
+	offsets []int
+}
+
+// Note notes a punctuation. It is an error if it closes what it did not open.
+func (b *Brackets) Note(s *Source, offset int, sign string) error {
+	switch sign {
+	case "(", "[", "{":
+		b.signs, b.offsets = append(b.signs, sign[0]), append(b.offsets, offset)
+	case ")", "]", "}":
+		last := len(b.signs) - 1
+		if last < 0 {
+			return s.Fail(offset, strconv.Quote(sign)+" closes nothing")
+		}
+		if opening := string(b.signs[last]); map[string]string{"(": ")", "[": "]", "{": "}"}[opening] != sign {
+			return s.Fail(offset, strconv.Quote(opening)+" is closed by "+strconv.Quote(sign))
+		}
+		b.signs, b.offsets = b.signs[:last], b.offsets[:last]
+	}
+	return nil
+}
+
+// Open reports whether there are any.
+func (b *Brackets) Open() bool { return len(b.signs) > 0 }
+
+// Err is the error that the last one is not closed, nil if none is open.
+func (b *Brackets) Err(s *Source) error {
+	if !b.Open() {
+		return nil
+	}
+	last := len(b.signs) - 1
+	return s.Fail(b.offsets[last], strconv.Quote(string(b.signs[last]))+" is not closed")
 }
