@@ -136,6 +136,15 @@ func inflected(text string, table map[string]string, rule func(word string) stri
 // likeCase writes a word with the capitals of another one: those of its beginning, which they share, and
 // all if that has nothing else.
 func likeCase(model, word string) string {
+	for _, between := range []string{" ", "-"} {
+		models, words := strings.Split(model, between), strings.Split(word, between)
+		if len(models) > 1 && len(models) == len(words) {
+			for i := range words {
+				words[i] = likeCase(models[i], words[i])
+			}
+			return strings.Join(words, between)
+		}
+	}
 	if len(model) > 1 && model == strings.ToUpper(model) && model != strings.ToLower(model) {
 		return strings.ToUpper(word)
 	}

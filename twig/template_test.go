@@ -199,17 +199,3 @@ func TestRender_strict(t *testing.T) {
 		}
 	}
 }
-
-func BenchmarkRender(b *testing.B) {
-	t, err := Compile("{{ model.name|upper }} was promoted to {{ model.rank.name ?? 'none' }} on {{ now|date('Y-m-d') }}", Options{Autoescape: "html"})
-	if err != nil {
-		b.Fatal(err)
-	}
-	v := variables()
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := t.Render(v); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
