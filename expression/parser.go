@@ -12,7 +12,7 @@ import (
 )
 
 // maxDepth is how deep a source may be nested.
-const maxDepth = 200
+const maxDepth = 1000
 
 // A binary operator binds the tighter the higher its precedence is.
 type binary struct {
@@ -52,8 +52,11 @@ type unary struct {
 
 var unaries = map[string]unary{
 	"not": {50, not}, "!": {50, not},
-	"-": {500, engine.Negate}, "+": {500, engine.Plus}, "~": {500, engine.BitNot},
+	"-": {500, engine.Negate}, "+": {500, same}, "~": {500, engine.BitNot},
 }
+
+// same is the unary +, which does nothing to a value.
+func same(v any) (any, error) { return v, nil }
 
 func not(v any) (any, error) { return !value.Truthy(v), nil }
 

@@ -28,7 +28,8 @@ var patterns = struct {
 	compiled map[string]pattern
 }{compiled: map[string]pattern{}}
 
-// Matches reports whether a text matches a pattern of PCRE with its delimiters and flags: "/^j/i".
+// Matches is 1 if a text matches a pattern of PCRE with its delimiters and flags, such as "/^j/i", and
+// else 0.
 func Matches(r *Run, subject, expr any) (any, error) {
 	s, text, err := texts(subject, expr)
 	if err != nil {
@@ -45,7 +46,10 @@ func Matches(r *Run, subject, expr any) (any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the pattern %s takes longer than %v to match", value.Describe(text), matchTime)
 	}
-	return found, nil
+	if found {
+		return int64(1), nil
+	}
+	return int64(0), nil
 }
 
 // characters is what the pattern sees of a text. Bytes are the characters of their number.

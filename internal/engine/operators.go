@@ -186,11 +186,13 @@ func BitXor(r *Run, a, b any) (any, error) {
 	})
 }
 
-// BitNot is PHP's unary ~ on numbers.
+// BitNot is PHP's unary ~, on a number or on each byte of a text.
 func BitNot(v any) (any, error) {
-	switch v.(type) {
+	switch v := v.(type) {
 	case int64, float64:
 		return ^value.ToInt(v), nil
+	case string:
+		return bytewise(v, v, func(c, _ byte) byte { return ^c }), nil
 	}
 	return nil, fmt.Errorf("%s has no bits to turn around", value.Describe(v))
 }
