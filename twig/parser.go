@@ -318,6 +318,11 @@ func (p *parser) operand() (engine.Node, error) {
 		case "-", "+":
 			p.at++
 			inner, err := p.expression(precedenceSigns)
+			if power := p.token(); err == nil && p.accept(operator, "**") { // binds tighter, as it does in PHP
+				var exponent engine.Node
+				exponent, err = p.expression(binaries["**"].precedence)
+				inner = p.placed(power, &engine.Binary{Left: inner, Right: exponent, Apply: loose(engine.Power)})
+			}
 			if err != nil {
 				return nil, err
 			}
@@ -571,6 +576,11 @@ func (p *parser) filter(base engine.Node) (engine.Node, error) {
 		err := p.source.Fail(t.offset, fmt.Sprintf("there is no filter %q", t.text))
 		err.Suggestion = spelling.Closest(t.text, slices.Sorted(maps.Keys(filters)))
 		return nil, err
+	}
+	if written, is := base.(*engine.Literal); is && t.text == "nl2br" { // it would escape what the template says
+		if s, isText := written.Value.(string); isText {
+			base = &engine.Literal{Value: Markup(s)}
+		}
 	}
 	args := []argument{{node: base}}
 	if p.is(punctuation, "(") {

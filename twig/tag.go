@@ -322,7 +322,7 @@ func (p *parser) apply(t token) (statement, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.filters = p.placed(t, node)
+	s.filters = p.placed(t, escape(node, p.strategy))
 	s.body, err = p.inner("endapply")
 	return s, err
 }

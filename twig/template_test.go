@@ -114,7 +114,7 @@ func TestRender_escapes(t *testing.T) {
 		"{% autoescape false %}{{ html }}{% endautoescape %}{{ html }}": "<b>&lt;b&gt;",
 		"{% macro m(a) %}<i>{{ a }}{% endmacro %}{{ _self.m(html) }}":   "<i>&lt;b&gt;",
 		"{% block b %}<i>{{ html }}{% endblock %}{{ block('b') }}":      "<i>&lt;b&gt;<i>&lt;b&gt;",
-		"{% apply upper %}<i>{{ html }}{% endapply %}":                  "<I>&LT;B&GT;",
+		"{% apply upper %}<i>{{ html }}{% endapply %}":                  "&lt;I&gt;&amp;LT;B&amp;GT;",
 		`{{ "#{html}" }}`:                                               "&lt;b&gt;",
 		"{{ 'a & b'|upper }}":                                           "A &amp; B",
 	} {
