@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"syscall"
+	_ "time/tzdata" // templates name time zones, and not every machine has the files
 
 	"github.com/alecthomas/kong"
 )
