@@ -20,15 +20,17 @@ const (
 // DeliveryStates are all of them.
 var DeliveryStates = []DeliveryState{Pending, Delivered, Failed, Cancelled}
 
-// A Delivery is one event owed to one webhook.
+// A Delivery is one event owed to one webhook, or to the lane of a channel.
 type Delivery struct {
 	ID             int64
 	OrganizationID int64
 	WebhookID      int64
+	Channel        string // of messages, whose lane the webhook is; empty: it is a webhook
 	EventID        int64
 	Event          string // the event's name
 	RequestID      string // the event's
 	TraceID        string // the event's
+	RunID          int64  // the automation run whose action it is; 0: it is none
 	Sequence       int64  // counts the deliveries of the webhook from 1, without gaps, in event order
 	State          DeliveryState
 	AttemptsCount  int
@@ -57,12 +59,14 @@ const (
 	ErrorStatus    ErrorKind = "status"    // any other status that is not 2xx
 	ErrorBody      ErrorKind = "body"      // the answer's body broke off
 	ErrorCancelled ErrorKind = "cancelled" // cancelled while under way
+	ErrorConfig    ErrorKind = "config"    // what it takes to send is not known: a channel's settings, or a recipient's address
 )
 
 // An AttemptError says why an attempt failed.
 type AttemptError struct {
-	Kind    ErrorKind
-	Message string // for an admin, without secrets
+	Kind      ErrorKind
+	Message   string // for an admin, without secrets
+	Permanent bool   // no later attempt could fare better; known while the attempt is judged, not kept
 }
 
 // An Attempt is one HTTP exchange of a delivery, and its result.
@@ -124,7 +128,9 @@ func (w *Webhook) After(a *Attempt, n int, ended time.Time, jitter float64) Outc
 		return Outcome{State: Delivered}
 	case a.Error != nil && a.Error.Kind == ErrorCancelled:
 		return Outcome{State: Cancelled}
-	case a.Status == http.StatusGone:
+	case a.Error != nil && a.Error.Permanent:
+		return Outcome{State: Failed}
+	case a.Status == http.StatusGone && w.Channel == "":
 		return Outcome{State: Failed, Gone: true}
 	}
 	outcome := Outcome{State: Failed}

@@ -30,6 +30,8 @@ type Event struct {
 	Envelope       []byte    // the JSON text that receivers get, exactly
 	Causes         []Cause   // what changed, for events named *.updated
 	CauserID       int64     // the user who caused it; 0 if nobody is known
+	Chain          Chain     // zero: nothing that is known here caused it
+	Addressed      bool      // made for one delivery, and no fact of its own: no webhook or automation is matched with it
 }
 
 // A Cause is one attribute that a change gave another value, as the database holds both.

@@ -48,6 +48,8 @@ type Webhook struct {
 	CreatedAt      time.Time
 	UpdatedAt      time.Time
 	Health         Health
+	Channel        string       // of messages, if this is the lane of one; empty: it is a webhook
+	Settings       *value.Array // of the channel
 }
 
 // A Header is one that the admin wants in every request of a webhook.
@@ -228,71 +230,6 @@ func checkURL(text string) string {
 	return ""
 }
 
-// A fieldReader takes fields of a request over into variables and collects what is wrong.
-type fieldReader struct {
-	fields   *value.Array
-	creating bool
-	problems InvalidError
-}
-
-// text reads a string of at most limit bytes and reports whether it did. A required one may not be
-// empty, nor null; an optional one becomes empty by null.
-func (f *fieldReader) text(name string, to *string, required bool, limit int) bool {
-	v, present := f.fields.Get(name)
-	switch v := v.(type) {
-	case nil:
-		if !present && (!f.creating || !required || *to != "") {
-			return false
-		}
-		if required {
-			f.problems.Add(name, "The %s field is required.", name)
-			return false
-		}
-		*to = ""
-		return true
-	case string:
-		switch {
-		case required && strings.TrimSpace(v) == "":
-			f.problems.Add(name, "The %s field is required.", name)
-			return false
-		case len(v) > limit:
-			f.problems.Add(name, "The %s field must not be longer than %d bytes; it has %d.", name, limit, len(v))
-			return false
-		case strings.ContainsRune(v, 0):
-			f.problems.Add(name, "The %s field must not contain a NUL character.", name)
-			return false
-		}
-		*to = v
-		return true
-	}
-	f.problems.Add(name, "The %s field must be a string, not %s.", name, value.Describe(v))
-	return false
-}
-
-func (f *fieldReader) integer(name string, to *int, low, high int64) {
-	v, present := f.fields.Get(name)
-	if !present {
-		return
-	}
-	n, ok := v.(int64)
-	if !ok || n < low || n > high {
-		f.problems.Add(name, "The %s field must be a whole number from %d to %d, not %s.", name, low, high, value.Describe(v))
-		return
-	}
-	*to = int(n)
-}
-
-func (f *fieldReader) boolean(name string, to *bool) {
-	if v, present := f.fields.Get(name); present {
-		b, ok := v.(bool)
-		if !ok {
-			f.problems.Add(name, "The %s field must be true or false, not %s.", name, value.Describe(v))
-			return
-		}
-		*to = b
-	}
-}
-
 func (f *fieldReader) rate(to *float64) {
 	v, present := f.fields.Get("rate_per_second")
 	if !present {
@@ -313,23 +250,6 @@ func (f *fieldReader) rate(to *float64) {
 		return
 	}
 	*to = rate
-}
-
-func (f *fieldReader) list(name string) ([]any, bool) {
-	v, present := f.fields.Get(name)
-	if !present {
-		return nil, false
-	}
-	list, ok := v.(*value.Array)
-	if !ok || !list.IsList() {
-		f.problems.Add(name, "The %s field must be a list, not %s.", name, value.Describe(v))
-		return nil, false
-	}
-	items := make([]any, 0, list.Len())
-	for _, item := range list.All() {
-		items = append(items, item)
-	}
-	return items, true
 }
 
 func (f *fieldReader) events(to *[]string, known []string) {

@@ -125,8 +125,8 @@ func Functions() map[string]Function {
 		"ends_with":   {2, 2, texts(strings.HasSuffix)},
 		"blank":       {1, 1, func(c *Call) (any, error) { return isBlank(c.Args[0]), nil }},
 		"filled":      {1, 1, func(c *Call) (any, error) { return !isBlank(c.Args[0]), nil }},
-		"min":         {1, -1, extreme(func(v, best any) bool { return value.Compare(v, best) < 0 })},
-		"max":         {1, -1, extreme(func(v, best any) bool { return value.Compare(best, v) < 0 })},
+		"min":         {1, -1, extreme(engine.Less)},
+		"max":         {1, -1, extreme(engine.Greater)},
 	}
 }
 
@@ -136,15 +136,7 @@ func inArray(c *Call) (any, error) {
 	if !ok {
 		return false, nil
 	}
-	if err := c.run.Step(list.Len()); err != nil {
-		return nil, err
-	}
-	for _, item := range list.All() {
-		if value.Equal(c.Args[0], item) {
-			return true, nil
-		}
-	}
-	return false, nil
+	return engine.Find(c.run, c.Args[0], list, value.EqualWithin)
 }
 
 // texts tests two texts; it is false for what is none.
@@ -152,7 +144,7 @@ func texts(test func(s, part string) bool) func(c *Call) (any, error) {
 	return func(c *Call) (any, error) {
 		s, okText := c.Args[0].(string)
 		part, okPart := c.Args[1].(string)
-		return okText && okPart && test(s, part), nil
+		return okText && okPart && test(s, part), c.run.Read(len(s))
 	}
 }
 
@@ -168,7 +160,8 @@ func isBlank(v any) bool {
 	return false
 }
 
-func extreme(better func(v, best any) bool) func(c *Call) (any, error) {
+// extreme returns the first value than which none is better.
+func extreme(better engine.Operator) func(c *Call) (any, error) {
 	return func(c *Call) (any, error) {
 		values := c.Args
 		if len(values) == 1 {
@@ -176,14 +169,21 @@ func extreme(better func(v, best any) bool) func(c *Call) (any, error) {
 			if !ok || list.Len() == 0 {
 				return nil, fmt.Errorf("one argument must be an array with items, not %s", value.Describe(values[0]))
 			}
-			values = nil
+			if err := c.run.Step(list.Len()); err != nil {
+				return nil, err
+			}
+			values = make([]any, 0, list.Len())
 			for _, item := range list.All() {
 				values = append(values, item)
 			}
 		}
 		best := values[0]
 		for _, v := range values[1:] {
-			if better(v, best) {
+			is, err := better(c.run, v, best)
+			if err != nil {
+				return nil, err
+			}
+			if is == true {
 				best = v
 			}
 		}

@@ -47,7 +47,7 @@ func both(left, right engine.Node) engine.Node   { return &engine.And{Left: left
 // A unary operator takes what binds at least as tight as its precedence.
 type unary struct {
 	precedence int
-	apply      func(v any) (any, error)
+	apply      func(r *engine.Run, v any) (any, error)
 }
 
 var unaries = map[string]unary{
@@ -56,9 +56,9 @@ var unaries = map[string]unary{
 }
 
 // same is the unary +, which does nothing to a value.
-func same(v any) (any, error) { return v, nil }
+func same(_ *engine.Run, v any) (any, error) { return v, nil }
 
-func not(v any) (any, error) { return !value.Truthy(v), nil }
+func not(_ *engine.Run, v any) (any, error) { return !value.Truthy(v), nil }
 
 // in is strict: 5 is not in ["5"].
 func in(r *engine.Run, a, b any) (any, error) {
@@ -66,15 +66,7 @@ func in(r *engine.Run, a, b any) (any, error) {
 	if !ok {
 		return nil, fmt.Errorf("what is right of in must be an array, not %s", value.Describe(b))
 	}
-	if err := r.Step(list.Len()); err != nil {
-		return nil, err
-	}
-	for _, item := range list.All() {
-		if value.Identical(a, item) {
-			return true, nil
-		}
-	}
-	return false, nil
+	return engine.Find(r, a, list, value.IdenticalWithin)
 }
 
 func notIn(r *engine.Run, a, b any) (any, error) {

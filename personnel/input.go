@@ -59,12 +59,39 @@ func (r *Resource) Read(sent *value.Array, creating bool, invalid *bugle.Invalid
 		r.Values[i] = stored
 		read = append(read, i)
 	}
+	r.readExtras(sent, invalid)
 	if rules := r.Kind.index["rules"]; r.Kind == &CustomField && slices.Contains(read, rules) {
 		if problem := CheckRules(r.Text("rules")); problem != "" {
 			invalid.Add("rules", "%s", problem)
 		}
 	}
 	return read
+}
+
+// readExtras takes over what is sent beside the fields.
+func (r *Resource) readExtras(sent *value.Array, invalid *bugle.InvalidError) {
+	for i := range r.Kind.Extras {
+		f := &r.Kind.Extras[i]
+		v, present := sent.Get(f.Name)
+		if !present {
+			continue
+		}
+		if v == "" {
+			v = nil
+		}
+		stored, wanted := f.store(v)
+		if text, ok := stored.(string); ok && wanted == "" {
+			wanted = f.Check(text)
+		}
+		if wanted != "" {
+			invalid.Add(f.Name, "The %s field %s, not %s.", f.Name, wanted, value.Describe(v))
+			continue
+		}
+		if r.Extras == nil {
+			r.Extras = map[string]any{}
+		}
+		r.Extras[f.Name] = stored
+	}
 }
 
 // store returns the value as it is stored, or what it should have been: "must be a string".

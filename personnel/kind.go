@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/buglehq/bugle/value"
 )
@@ -21,6 +22,7 @@ type Kind struct {
 	Class string // words of its label: "Rank Record"
 
 	Fields []Field // in the order of the JSON
+	Extras []Field // that may be sent as well and are no columns: Beside keeps them
 	Custom bool    // has custom fields, kept as JSON in the column data
 	Emits  bool    // creates, updates and deletes are events
 	Order  Order   // of lists
@@ -47,6 +49,11 @@ type Kind struct {
 	AfterEvent   func(c Changes, r *Resource) error
 	BeforeUpdate func(c Changes, old, r *Resource) error
 
+	// Beside writes what belongs to a resource and is in other tables, from its fields and Extras, and
+	// reports whether that is a change of the resource. It runs once a new one is written, whose old is nil,
+	// and before an update is, to which it may add. It may be nil.
+	Beside func(c Changes, old, r *Resource) (changed bool, err error)
+
 	index map[string]int
 }
 
@@ -60,6 +67,14 @@ type Changes interface {
 	Save(kind *Kind, id int64, values map[string]any) error
 	// Attach adds a row to a pivot table of the organization, without an event.
 	Attach(table string, values map[string]any) error
+	// ScheduleOf returns the schedule of a message, or nil.
+	ScheduleOf(messageID int64) (*Resource, error)
+	// SetSchedule gives the schedule of a message new values; nil removes it.
+	SetSchedule(messageID int64, values map[string]any) error
+	// Plan writes when a message is to be sent, in place of what was planned and has not begun.
+	Plan(messageID int64, sendings ...Sending) error
+	// Postpone moves what is planned and has not begun to another time.
+	Postpone(messageID int64, due time.Time) error
 }
 
 // Hiding says which rows lists leave out: those where a Boolean field is When. The names are those
@@ -120,16 +135,18 @@ type Field struct {
 	Required bool                           // on create
 	ReadOnly bool                           // not to be written through the API
 	Hidden   bool                           // never rendered, neither in data nor in changes
+	Guarded  bool                           // not to be written by automations, because it decides who somebody is
 	Default  any                            // as stored
 	Fallback func(r *Resource, v *View) any // rendered in place of null
 	Max      int                            // characters of a String; 0 means 255
 	Pattern  *regexp.Regexp                 // of a String
 	Wanted   string                         // what Pattern asks for, in words: "must be …"
 	Options  []any
-	Unique   bool                 // within the organization
-	As       func(stored any) any // how it is rendered; nil: as it is stored
-	Refers   string               // kind of a Reference
-	Cascade  bool                 // of a Reference: deleted with the row it refers to, rather than set to null
+	Unique   bool                              // within the organization
+	As       func(stored any) any              // how it is rendered; nil: as it is stored
+	Refers   string                            // kind of a Reference
+	Cascade  bool                              // of a Reference: deleted with the row it refers to, rather than set to null
+	Check    func(text string) (wanted string) // of one of the Extras: what else it must be, as Wanted
 }
 
 // A Relation leads from a kind to another. Exactly one of Via, Inverse and Pivot is set.

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/buglehq/bugle"
 )
@@ -14,9 +15,32 @@ type changes struct {
 	found    map[*Kind]*Resource
 	saved    []string
 	attached []string
+	planned  []Sending
 }
 
 func (c *changes) Now() string { return "2026-01-14 12:00:00" }
+
+func (c *changes) ScheduleOf(int64) (*Resource, error) { return c.found[&Schedule], nil }
+
+func (c *changes) SetSchedule(messageID int64, values map[string]any) error {
+	c.found[&Schedule] = nil
+	if values != nil {
+		c.found[&Schedule] = resource(&Schedule, values)
+	}
+	return nil
+}
+
+func (c *changes) Plan(messageID int64, sendings ...Sending) error {
+	c.planned = sendings
+	return nil
+}
+
+func (c *changes) Postpone(messageID int64, due time.Time) error {
+	for i := range c.planned {
+		c.planned[i].Due = due
+	}
+	return nil
+}
 
 func (c *changes) Find(kind *Kind, id int64) (*Resource, error) {
 	if r := c.found[kind]; r != nil && r.ID() == id {

@@ -12,8 +12,9 @@ import (
 // A Resource is a row of a kind.
 type Resource struct {
 	Kind    *Kind
-	Values  []any        // as stored, by the position of the kind's fields
-	Custom  *value.Array // custom fields; nil if there are none
+	Values  []any          // as stored, by the position of the kind's fields
+	Custom  *value.Array   // custom fields; nil if there are none
+	Extras  map[string]any // what was sent of the kind's Extras, by name
 	Related map[string]*Resource
 	Lists   map[string][]*Resource
 	Shown   []string       // those of Related and Lists that are rendered, in order; one that is nil renders as null

@@ -10,8 +10,8 @@ import (
 
 var userFields = fields(
 	Field{Name: "name", Type: String, Required: true},
-	Field{Name: "email", Type: Email, Required: true, Unique: true},
-	Field{Name: "email_verified_at", Type: DateTime, Null: true},
+	Field{Name: "email", Type: Email, Required: true, Unique: true, Guarded: true},
+	Field{Name: "email_verified_at", Type: DateTime, Null: true, Guarded: true},
 	Field{Name: "phone_number", Type: String, Null: true, ReadOnly: true},
 	Field{Name: "position_id", Type: Reference, Null: true, Refers: "position"},
 	Field{Name: "rank_id", Type: Reference, Null: true, Refers: "rank"},
@@ -19,7 +19,7 @@ var userFields = fields(
 	Field{Name: "status_id", Type: Reference, Null: true, Refers: "status"},
 	Field{Name: "unit_id", Type: Reference, Null: true, Refers: "unit"},
 	Field{Name: "unit_slot_id", Type: Reference, Null: true, Refers: "unitslot", ReadOnly: true},
-	Field{Name: "approved", Type: Boolean, Default: true},
+	Field{Name: "approved", Type: Boolean, Default: true, Guarded: true},
 	Field{Name: "password", Type: String, Null: true, ReadOnly: true, Hidden: true},
 	Field{Name: "remember_token", Type: String, Null: true, ReadOnly: true, Hidden: true},
 	Field{Name: "notes", Type: Text, Null: true},
@@ -27,10 +27,10 @@ var userFields = fields(
 	Field{Name: "profile_photo", Type: Photo, Null: true},
 	Field{Name: "cover_photo", Type: Photo, Null: true},
 	Field{Name: "last_seen_at", Type: DateTime, Null: true},
-	Field{Name: "facebook_user_id", Type: String, Null: true},
-	Field{Name: "github_user_id", Type: String, Null: true},
-	Field{Name: "google_user_id", Type: String, Null: true},
-	Field{Name: "discord_user_id", Type: String, Null: true},
+	Field{Name: "facebook_user_id", Type: String, Null: true, Guarded: true},
+	Field{Name: "github_user_id", Type: String, Null: true, Guarded: true},
+	Field{Name: "google_user_id", Type: String, Null: true, Guarded: true},
+	Field{Name: "discord_user_id", Type: String, Null: true, Guarded: true},
 	Field{Name: "discord_private_channel_id", Type: String, Null: true, ReadOnly: true, Hidden: true},
 )
 

@@ -56,11 +56,22 @@ func (c *call) text(i int, otherwise string) (string, error) {
 // number returns an argument as a number: int64 or float64.
 func (c *call) number(i int, otherwise any) (any, error) {
 	v := c.arg(i, otherwise)
+	if err := c.read(v); err != nil {
+		return nil, err
+	}
 	n, ok := value.Number(plain(v))
 	if !ok {
 		return nil, fmt.Errorf("%s is no number", value.Describe(v))
 	}
 	return n, nil
+}
+
+// read accounts for a value that is looked at in full: one that is a text may be long.
+func (c *call) read(v any) error {
+	if s, ok := plain(v).(string); ok {
+		return c.Read(len(s))
+	}
+	return nil
 }
 
 // integer returns an argument as an integer.
@@ -91,15 +102,34 @@ type arrow struct {
 	body  engine.Node
 }
 
+// Eval makes the function a value.
+func (a *arrow) Eval(r *engine.Run) (any, error) {
+	h := hostOf(r)
+	slots, err := h.remember()
+	return &closure{a, h.frame, slots}, err
+}
+
+// A closure is an arrow function with the variables that there were where it stands.
+type closure struct {
+	*arrow
+	frame     *frame
+	variables []any
+}
+
 // invoke calls an arrow function. It is an error if fn is none.
 func (r *run) invoke(fn any, args ...any) (any, error) {
-	a, ok := fn.(*arrow)
+	a, ok := fn.(*closure)
 	if !ok {
 		return nil, fmt.Errorf("an arrow function such as v => v.name is needed, not %s", value.Describe(fn))
 	}
 	if err := r.Step(1); err != nil {
 		return nil, err
 	}
+	if err := r.Enter(); err != nil {
+		return nil, err
+	}
+	defer r.Leave()
+	defer r.in(a.frame, a.variables)()
 	kept := make([]any, len(a.slots))
 	for i, slot := range a.slots {
 		kept[i] = r.Slots[slot]
@@ -113,6 +143,13 @@ func (r *run) invoke(fn any, args ...any) (any, error) {
 		r.Slots[slot] = kept[i]
 	}
 	return v, err
+}
+
+// in makes the variables of a frame those of the run, until the function is called that it returns.
+func (r *run) in(f *frame, variables []any) (out func()) {
+	outer, frame := r.Slots, r.frame
+	r.Slots, r.frame = variables, f
+	return func() { r.Slots, r.frame = outer, frame }
 }
 
 // now is the time of the rendering.

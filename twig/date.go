@@ -85,6 +85,9 @@ func (c *call) momentIn(v any, where *time.Location) (time.Time, error) {
 	if err := c.Step(dateSteps); err != nil {
 		return time.Time{}, err
 	}
+	if err := c.read(v); err != nil {
+		return time.Time{}, err
+	}
 	t, err := dateOf(plain(v), c.now())
 	if err == nil && where != nil {
 		t = t.In(where)

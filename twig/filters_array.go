@@ -64,8 +64,10 @@ func entries(a *value.Array) []entry {
 	return list
 }
 
-// compareValues is PHP's <=>.
-func compareValues(a, b any) int { return value.Compare(plain(a), plain(b)) }
+// compare is PHP's <=>.
+func (c *call) compare(a, b any) (int, error) {
+	return value.CompareWithin(c, plain(a), plain(b))
+}
 
 func filterBatch(c *call) (any, error) {
 	a, err := c.array()
@@ -255,6 +257,9 @@ func filterJoin(c *call) (any, error) {
 	switch v := c.args[0].(type) {
 	case nil:
 	case *value.Array:
+		if err := c.room(v.Len()); err != nil {
+			return nil, err
+		}
 		for _, item := range v.All() {
 			list = append(list, item)
 		}
@@ -266,9 +271,6 @@ func filterJoin(c *call) (any, error) {
 		if last, err = c.text(2, glue); err != nil {
 			return nil, err
 		}
-	}
-	if err := c.Step(len(list)); err != nil {
-		return nil, err
 	}
 	var b strings.Builder
 	for i, item := range list {
@@ -343,11 +345,12 @@ func filterSort(c *call) (any, error) {
 		if err != nil {
 			return 0
 		}
-		if arrow == nil {
-			return compareValues(x.v, y.v)
-		}
 		var order int
-		order, err = c.order(arrow, x.v, y.v)
+		if arrow == nil {
+			order, err = c.compare(x.v, y.v)
+		} else {
+			order, err = c.order(arrow, x.v, y.v)
+		}
 		return order
 	})
 	if err != nil {
@@ -450,6 +453,9 @@ func filterLength(c *call) (any, error) {
 		return int64(1), nil
 	}
 	s, err := c.text(0, "")
+	if err == nil {
+		err = c.Read(len(s))
+	}
 	return int64(utf8.RuneCountInString(s)), err
 }
 
@@ -475,15 +481,12 @@ func filterReverse(c *call) (any, error) {
 
 // characters returns the text that a filter is applied to in characters.
 func (c *call) characters() ([]rune, error) {
-	s, err := c.text(0, "")
+	s, err := c.input(5)
 	if err != nil {
 		return nil, err
 	}
 	if !utf8.ValidString(s) {
 		return nil, fmt.Errorf("a text that is not UTF-8 has no characters")
-	}
-	if err := c.Make(5 * len(s)); err != nil {
-		return nil, err
 	}
 	return []rune(s), nil
 }
@@ -526,14 +529,11 @@ func filterSlice(c *call) (any, error) {
 	}
 	a, isArray := c.args[0].(*value.Array)
 	if !isArray {
-		s, err := c.text(0, "")
+		s, err := c.input(1)
 		if err != nil {
 			return nil, err
 		}
 		from, to := bounds(start, length, utf8.RuneCountInString(s))
-		if err := c.Make(len(s)); err != nil {
-			return nil, err
-		}
 		return substring(s, from, to), nil
 	}
 	from, to := bounds(start, length, a.Len())

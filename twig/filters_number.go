@@ -14,8 +14,11 @@ var leadingNumber = regexp.MustCompile(`^[ \t\n\r\v\f]*[+-]?(\d+(\.\d*)?|\.\d+)(
 
 // cast is the number that PHP's (int) and (float) start from: a text that begins with a number is that
 // number, and others are 0.
-func cast(v any) (any, error) {
+func (c *call) cast(v any) (any, error) {
 	v = plain(v)
+	if err := c.read(v); err != nil {
+		return nil, err
+	}
 	if n, ok := value.Number(v); ok {
 		return n, nil
 	}
@@ -57,6 +60,11 @@ func filterDecrement(c *call) (any, error) { return change(c, value.Subtract) }
 
 // change adds the amount to a number, or to 0 if the value is none, as null is none.
 func change(c *call, by func(a, b any) any) (any, error) {
+	for _, v := range c.args {
+		if err := c.read(v); err != nil {
+			return nil, err
+		}
+	}
 	amount, ok := numeric(c.arg(1, int64(1)))
 	if !ok {
 		return nil, fmt.Errorf("%s is no number to change by", value.Describe(plain(c.args[1])))
@@ -80,7 +88,7 @@ func numeric(v any) (any, bool) {
 }
 
 func filterRound(c *call) (any, error) {
-	n, err := cast(c.args[0])
+	n, err := c.cast(c.args[0])
 	if err != nil {
 		return nil, err
 	}
@@ -133,7 +141,7 @@ func roundHalfUp(f float64, precision int64) float64 {
 }
 
 func filterNumberFormat(c *call) (any, error) {
-	n, err := cast(c.args[0])
+	n, err := c.cast(c.args[0])
 	if err != nil {
 		return nil, err
 	}
@@ -299,7 +307,7 @@ func (c *call) english(i int) error {
 // filterFormatNumber writes a number in English: 1234.5678 is 1,234.568. Of the styles there are decimal
 // and percent, of the attributes those of fractions and rounding.
 func filterFormatNumber(c *call) (any, error) {
-	n, err := cast(c.args[0])
+	n, err := c.cast(c.args[0])
 	if err != nil {
 		return nil, err
 	}
@@ -328,7 +336,7 @@ var currencySigns = map[string]string{
 
 // filterFormatCurrency writes an amount in English: 1000000 of EUR is €1,000,000.00.
 func filterFormatCurrency(c *call) (any, error) {
-	n, err := cast(c.args[0])
+	n, err := c.cast(c.args[0])
 	if err != nil {
 		return nil, err
 	}

@@ -19,7 +19,11 @@ func (c *call) input(times int) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return s, c.Make(times * len(s))
+	if err := c.Make(times * len(s)); err != nil {
+		return "", err
+	}
+	const perStep = 32 // characters that are changed in the time of a node
+	return s, c.Step(len(s) / perStep)
 }
 
 // longUpper are the characters whose capitals are several.
@@ -128,7 +132,7 @@ func filterConvertEncoding(c *call) (any, error) {
 			return nil, fmt.Errorf("the encoding %q is not supported; texts are UTF-8", name)
 		}
 	}
-	s, err := c.text(0, "")
+	s, err := c.input(0)
 	if err == nil && !utf8.ValidString(s) {
 		err = fmt.Errorf("the text to convert is not UTF-8")
 	}
@@ -164,11 +168,8 @@ const htmlSpace = " \t\n\r\v\f"
 // filterSpaceless takes the white space out between tags of HTML. As in Twig, its input is taken for HTML
 // and not escaped.
 func filterSpaceless(c *call) (any, error) {
-	s, err := c.text(0, "")
+	s, err := c.input(1)
 	if err != nil {
-		return nil, err
-	}
-	if err := c.Make(len(s)); err != nil {
 		return nil, err
 	}
 	var b strings.Builder
@@ -191,7 +192,7 @@ func filterSpaceless(c *call) (any, error) {
 const trimmed = " \t\n\r\x00\x0b"
 
 func filterTrim(c *call) (any, error) {
-	s, err := c.text(0, "")
+	s, err := c.input(0)
 	if err != nil {
 		return nil, err
 	}
@@ -243,7 +244,7 @@ func byteSet(mask string) (set [256]bool) {
 // filterReplace is PHP's strtr: at each place the longest key that is there gets replaced, and what was
 // put in is not looked at again.
 func filterReplace(c *call) (any, error) {
-	s, err := c.text(0, "")
+	s, err := c.input(0)
 	if err != nil {
 		return nil, err
 	}
@@ -307,7 +308,7 @@ func filterReplace(c *call) (any, error) {
 
 // filterSplit is explode, or without a delimiter pieces of as many characters as the limit says.
 func filterSplit(c *call) (any, error) {
-	s, err := c.text(0, "")
+	s, err := c.input(0)
 	if err != nil {
 		return nil, err
 	}
@@ -489,15 +490,12 @@ var latin = func() map[rune]string {
 
 // filterSlug writes a text with the letters and digits of ASCII only and a separator between words.
 func filterSlug(c *call) (any, error) {
-	s, err := c.text(0, "")
+	s, err := c.input(1)
 	if err != nil {
 		return nil, err
 	}
 	separator, err := c.text(1, "-")
 	if err != nil {
-		return nil, err
-	}
-	if err := c.Make(len(s)); err != nil {
 		return nil, err
 	}
 	var b strings.Builder
@@ -903,7 +901,7 @@ func (f *formatter) convert(d directive, letter byte, v any) error {
 		}
 		return f.pad(d, s, false)
 	}
-	n, err := cast(v)
+	n, err := f.cast(v)
 	if err != nil {
 		return err
 	}

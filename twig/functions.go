@@ -36,15 +36,15 @@ func functionCycle(c *call) (any, error) {
 }
 
 func functionMax(c *call) (any, error) {
-	return extreme(c, func(v, best any) bool { return compareValues(best, v) < 0 })
+	return extreme(c, engine.Greater)
 }
 
 func functionMin(c *call) (any, error) {
-	return extreme(c, func(v, best any) bool { return compareValues(v, best) < 0 })
+	return extreme(c, engine.Less)
 }
 
 // extreme returns the first of the arguments, or of the items of the only one, than which none is better.
-func extreme(c *call, better func(v, best any) bool) (any, error) {
+func extreme(c *call, better engine.Operator) (any, error) {
 	list := c.args
 	if len(list) == 1 {
 		a, err := c.array()
@@ -64,7 +64,11 @@ func extreme(c *call, better func(v, best any) bool) (any, error) {
 	}
 	best := list[0]
 	for _, v := range list[1:] {
-		if better(v, best) {
+		is, err := better(&c.Run, plain(v), plain(best))
+		if err != nil {
+			return nil, err
+		}
+		if is == true {
 			best = v
 		}
 	}

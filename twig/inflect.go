@@ -149,8 +149,13 @@ func likeCase(model, word string) string {
 		return strings.ToUpper(word)
 	}
 	n := 0
-	for n < len(model) && n < len(word) && strings.EqualFold(model[:n+1], word[:n+1]) {
-		n++
+	for n < len(model) && n < len(word) {
+		_, size := utf8.DecodeRuneInString(model[n:])
+		_, other := utf8.DecodeRuneInString(word[n:])
+		if !strings.EqualFold(model[n:n+size], word[n:n+other]) {
+			break
+		}
+		n += size
 	}
 	if n == 0 {
 		r, size := utf8.DecodeRuneInString(model)

@@ -1,6 +1,7 @@
 package twig
 
 import (
+	"fmt"
 	"sort"
 	"strconv"
 	"strings"
@@ -67,6 +68,7 @@ type lexer struct {
 	at     int
 	tokens []token
 	trim   string // characters to take off the beginning of the next text
+	depth  int    // of expressions within texts
 }
 
 // maxTokens bounds the memory of a template.
@@ -162,7 +164,7 @@ func (l *lexer) comment(opening int) error {
 	return nil
 }
 
-// cutAfter notes what the end of a tag cuts off the text behind it.
+// cutAfter notes what the end of a tag cuts off the text behind it: with neither sign, perhaps a line break.
 func (l *lexer) cutAfter(all, line, newline bool) {
 	switch {
 	case all:
@@ -171,6 +173,7 @@ func (l *lexer) cutAfter(all, line, newline bool) {
 	case line:
 		rest := strings.TrimLeft(l.text[l.at:], lineSpace)
 		l.at = len(l.text) - len(rest)
+		return
 	}
 	if newline && strings.HasPrefix(l.text[l.at:], "\n") {
 		l.at++
@@ -184,7 +187,7 @@ func (l *lexer) verbatim(opening int) (bool, error) {
 		return false, nil
 	}
 	l.at += after
-	l.cutAfter(l.text[l.at-3] == '-', l.text[l.at-3] == '~', true)
+	l.cutAfter(l.text[l.at-3] == '-', l.text[l.at-3] == '~', false)
 	start := l.at
 	for i := start; i+1 < len(l.text); i++ {
 		if l.text[i] != '{' || l.text[i+1] != '%' {
@@ -199,7 +202,7 @@ func (l *lexer) verbatim(opening int) (bool, error) {
 		if n, ok := tagOf(l.text[inside:], "endverbatim"); ok {
 			l.put(start, l.text[start:i], cut)
 			l.at = inside + n
-			l.cutAfter(l.text[l.at-3] == '-', l.text[l.at-3] == '~', true)
+			l.cutAfter(l.text[l.at-3] == '-', l.text[l.at-3] == '~', false)
 			return true, nil
 		}
 	}
@@ -355,7 +358,10 @@ func (l *lexer) string(rest string) (token, error) {
 			return t, nil
 		case quote == '"' && strings.HasPrefix(l.text[i:], "#{"):
 			t.parts = append(t.parts, part{text: engine.Unescape(l.text[from:i])})
-			inner := &lexer{source: l.source, text: l.text, at: i + 2}
+			if l.depth == maxDepth {
+				return t, l.source.Fail(i, fmt.Sprintf("it is nested more than %d levels deep", maxDepth))
+			}
+			inner := &lexer{source: l.source, text: l.text, at: i + 2, depth: l.depth + 1}
 			if err := inner.expression(i, "}", end); err != nil {
 				return t, err
 			}

@@ -2,6 +2,7 @@ package twig
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/buglehq/bugle/internal/engine"
@@ -40,23 +41,30 @@ type contextNode struct{}
 
 // Eval returns them as an array.
 func (contextNode) Eval(r *engine.Run) (any, error) {
-	h := hostOf(r)
-	if err := r.Make(48 * len(r.Slots)); err != nil {
+	return hostOf(r).variables(r.Slots)
+}
+
+// variables returns those that are set in the slots of the run's frame, and what else the caller gave.
+func (r *run) variables(slots []any) (*value.Array, error) {
+	n := len(slots) + r.context.Len()
+	if err := r.Make(itemCost * n); err != nil {
 		return nil, err
 	}
-	all := value.NewArray(len(r.Slots))
-	if h.frame == h.template.frame {
-		for key, v := range h.context.All() {
-			if _, hasSlot := h.frame.slots[key.String()]; !hasSlot {
+	if err := r.Step(n / variablesPerStep); err != nil {
+		return nil, err
+	}
+	all := value.NewArray(n)
+	if r.frame == r.template.frame {
+		for key, v := range r.context.All() {
+			if _, hasSlot := r.frame.slots[key.String()]; !hasSlot {
 				all.Put(key, v)
 			}
 		}
 	}
-	for i, name := range h.frame.names {
-		if i < len(r.Slots) {
-			if _, is := r.Slots[i].(missing); !is {
-				all.Set(name, r.Slots[i])
-			}
+	for i, v := range slots {
+		name := r.frame.names[i]
+		if _, is := v.(missing); !is && !strings.HasPrefix(name, hiddenSlot) {
+			all.Set(name, v)
 		}
 	}
 	return all, nil
@@ -66,7 +74,7 @@ func (contextNode) Eval(r *engine.Run) (any, error) {
 type access struct {
 	base     engine.Node
 	key      engine.Node
-	args     []engine.Node
+	args     []argument
 	member   bool // written with a point
 	called   bool // with arguments
 	nullSafe bool
@@ -95,6 +103,11 @@ func (n *access) Probe(r *engine.Run) (any, bool, error) {
 	if err != nil {
 		return nil, false, err
 	}
+	if s, ok := key.(string); ok {
+		if err := r.Read(len(s)); err != nil {
+			return nil, false, err
+		}
+	}
 	switch base := base.(type) {
 	case *value.Array:
 		k, ok := value.AsKey(plain(key))
@@ -122,7 +135,7 @@ func (n *access) ofDate(r *engine.Run, date value.Date, key any) (any, bool, err
 		if len(n.args) != 1 {
 			return nil, false, fmt.Errorf("format takes 1 argument, not %d", len(n.args))
 		}
-		layout, err := n.args[0].Eval(r)
+		layout, err := n.args[0].node.Eval(r)
 		if err != nil {
 			return nil, false, err
 		}
@@ -149,6 +162,7 @@ type use struct {
 	callable *callable
 	args     []engine.Node // by parameter; nil for absent ones
 	probes   bool          // the first argument may be missing: it is null then
+	rest     *restOf       // nil unless some are spread
 }
 
 // Eval calls it.
@@ -172,7 +186,82 @@ func (n *use) Eval(r *engine.Run) (any, error) {
 	if err := r.Step(1); err != nil {
 		return nil, err
 	}
+	if n.rest != nil {
+		if err := n.rest.add(r, n.callable, &c); err != nil {
+			return nil, err
+		}
+	}
 	return n.callable.call(&c)
+}
+
+// restOf are the arguments from the first one on that is spread: only the call shows where they go.
+type restOf struct {
+	args  []argument
+	first int // place of the first
+}
+
+// add puts the arguments in their places.
+func (n *restOf) add(r *engine.Run, of *callable, c *call) error {
+	next := n.first
+	err := eachArgument(r, n.args, func(name string, v any) error {
+		at := next
+		if name != "" {
+			if at = slices.Index(of.params, snake(name)); at < 0 {
+				return fmt.Errorf("there is no argument %q; there are %s", name, strings.Join(of.params, ", "))
+			}
+		} else {
+			next++
+		}
+		switch {
+		case at < len(of.params):
+			c.args[at] = v
+		case of.variadic:
+			c.args = append(c.args, v)
+		default:
+			return fmt.Errorf("there are more than %d arguments", len(of.params))
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for i := range of.required {
+		if _, is := c.args[i].(absent); is {
+			return fmt.Errorf("the argument %q is needed", of.params[i])
+		}
+	}
+	return nil
+}
+
+// eachArgument evaluates arguments and calls put with each of them, and its name if it has one. Those of
+// a list that is spread have the keys that are texts as names.
+func eachArgument(r *engine.Run, args []argument, put func(name string, v any) error) error {
+	for _, arg := range args {
+		v, err := arg.node.Eval(r)
+		if err != nil {
+			return err
+		}
+		if _, is := arg.node.(*spread); !is {
+			if err := put(arg.name, v); err != nil {
+				return err
+			}
+			continue
+		}
+		list := v.(*value.Array)
+		if err := r.Make(itemCost * list.Len()); err != nil {
+			return err
+		}
+		for key, item := range list.All() {
+			name := ""
+			if !key.IsInt() {
+				name = key.String()
+			}
+			if err := put(name, item); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // isDefined is the test defined.
@@ -207,9 +296,6 @@ func (n *concat) Eval(r *engine.Run) (any, error) {
 	return b.String(), nil
 }
 
-// Eval makes the function a value.
-func (a *arrow) Eval(*engine.Run) (any, error) { return a, nil }
-
 // spread is ...list within an array or arguments.
 type spread struct{ of engine.Node }
 
@@ -235,7 +321,7 @@ type arrayOf struct {
 func (n *arrayOf) Eval(r *engine.Run) (any, error) {
 	all := value.NewArray(len(n.values))
 	for i, node := range n.values {
-		if err := r.Make(48); err != nil {
+		if err := r.Make(itemCost); err != nil {
 			return nil, err
 		}
 		v, err := node.Eval(r)
@@ -244,7 +330,7 @@ func (n *arrayOf) Eval(r *engine.Run) (any, error) {
 		}
 		if _, is := node.(*spread); is {
 			list := v.(*value.Array)
-			if err := r.Make(48 * list.Len()); err != nil {
+			if err := r.Make(itemCost * list.Len()); err != nil {
 				return nil, err
 			}
 			for key, item := range list.All() {
@@ -286,6 +372,47 @@ func (n *assign) Eval(r *engine.Run) (any, error) {
 		r.Slots[n.slot] = v
 	}
 	return v, err
+}
+
+// emptyPlace is a place in [, b] = list that takes no value. The parser lets it stand nowhere else.
+type emptyPlace struct{}
+
+// Eval returns null.
+func (emptyPlace) Eval(*engine.Run) (any, error) { return nil, nil }
+
+// destructuring is [a, b] = list, or {a, key: b} = map.
+type destructuring struct {
+	slots  []int // -1: the value is not wanted
+	keys   []any // nil: by place
+	value  engine.Node
+	strict bool // what is missing in a map is an error
+}
+
+// Eval sets the variables and returns the list or map.
+func (n *destructuring) Eval(r *engine.Run) (any, error) {
+	v, err := n.value.Eval(r)
+	if err != nil {
+		return nil, err
+	}
+	from, ok := v.(*value.Array)
+	if !ok && (n.keys == nil || n.strict) {
+		return nil, fmt.Errorf("only arrays can be taken apart, not %s", value.Describe(plain(v)))
+	}
+	for i, slot := range n.slots {
+		if slot < 0 {
+			continue
+		}
+		if n.keys == nil {
+			r.Slots[slot], _ = from.GetInt(int64(i))
+			continue
+		}
+		item, there := itemOf(from, n.keys[i])
+		if !there && n.strict {
+			return nil, fmt.Errorf("there is no key %s", value.Describe(n.keys[i]))
+		}
+		r.Slots[slot] = item
+	}
+	return v, nil
 }
 
 // escaped is an expression whose value is to be put out, as the strategy makes it safe.

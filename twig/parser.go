@@ -75,7 +75,7 @@ var binaries = map[string]binary{
 	"b-or": {precedence: 16, apply: engine.BitOr}, "b-xor": {precedence: 17, apply: engine.BitXor}, "b-and": {precedence: 18, apply: engine.BitAnd},
 	"==": {precedence: 20, apply: loose(engine.Equal)}, "!=": {precedence: 20, apply: loose(engine.NotEqual)},
 	"===": {precedence: 20, apply: loose(engine.Identical)}, "!==": {precedence: 20, apply: loose(engine.NotIdentical)},
-	"<=>": {precedence: 20, apply: loose(spaceship)},
+	"<=>": {precedence: 20, apply: loose(engine.Spaceship)},
 	"<":   {precedence: 20, apply: loose(engine.Less)}, ">": {precedence: 20, apply: loose(engine.Greater)},
 	"<=": {precedence: 20, apply: loose(engine.LessOrEqual)}, ">=": {precedence: 20, apply: loose(engine.GreaterOrEqual)},
 	"in": {precedence: 20, apply: loose(in)}, "not in": {precedence: 20, apply: loose(notIn)}, "matches": {precedence: 20, apply: loose(engine.Matches)},
@@ -97,26 +97,21 @@ const (
 	precedenceSigns = 500
 )
 
-func spaceship(_ *engine.Run, a, b any) (any, error) { return int64(value.Compare(a, b)), nil }
-
 // in is loose, but not between numbers and texts that are none.
 func in(r *engine.Run, a, b any) (any, error) {
 	switch b := b.(type) {
 	case *value.Array:
-		if err := r.Step(b.Len()); err != nil {
-			return nil, err
-		}
-		for _, item := range b.All() {
-			if value.Equal(a, plain(item)) {
-				return true, nil
-			}
-		}
+		return engine.Find(r, a, b, equalPlain)
 	case string:
 		if text, ok := value.Text(a); ok && a != nil && a != true && a != false {
-			return strings.Contains(b, text), nil
+			return strings.Contains(b, text), r.Read(len(b))
 		}
 	}
 	return false, nil
+}
+
+func equalPlain(b value.Budget, v, item any) (bool, error) {
+	return value.EqualWithin(b, v, plain(item))
 }
 
 func notIn(r *engine.Run, a, b any) (any, error) {
@@ -265,6 +260,10 @@ func (p *parser) arrow() (engine.Node, error) {
 	}
 	a := &arrow{}
 	for _, param := range params {
+		if unassignable(param) {
+			p.at = start
+			return nil, p.fail("%q cannot be set", param)
+		}
 		a.slots = append(a.slots, p.frame.slot(param))
 	}
 	var err error
@@ -289,14 +288,7 @@ func (p *parser) conditional(left engine.Node) (engine.Node, error) {
 				n.No, err = p.expression(0)
 			}
 		case p.is(operator, "="):
-			v, ok := left.(*variable)
-			if !ok {
-				return nil, p.fail("only a variable can be given a value by =")
-			}
-			p.at++
-			a := &assign{slot: v.slot}
-			a.value, err = p.expression(0)
-			return a, err
+			return p.assignment(left)
 		default:
 			return left, nil
 		}
@@ -305,6 +297,60 @@ func (p *parser) conditional(left engine.Node) (engine.Node, error) {
 		}
 		left = n
 	}
+}
+
+// assignment parses = and what follows it.
+func (p *parser) assignment(left engine.Node) (engine.Node, error) {
+	if at, ok := left.(*engine.At); ok {
+		left = at.Node
+	}
+	switch to := left.(type) {
+	case *variable:
+		p.at++
+		v, err := p.expression(0)
+		return &assign{to.slot, v}, err
+	case *arrayOf:
+		n := &destructuring{strict: p.template.options.Strict}
+		byKey := slices.ContainsFunc(to.keys, func(key engine.Node) bool { return key != nil })
+		for i, target := range to.values {
+			if at, ok := target.(*engine.At); ok {
+				target = at.Node
+			}
+			slot := -1
+			switch target := target.(type) {
+			case *variable:
+				slot = target.slot
+			case emptyPlace:
+			default:
+				return nil, p.fail("only variables can be given values by =")
+			}
+			n.slots = append(n.slots, slot)
+			if byKey {
+				key, ok := to.keys[i].(*engine.Literal)
+				if !ok {
+					return nil, p.fail("what is taken from a map by = needs a key that is a name, a text or a number")
+				}
+				n.keys = append(n.keys, key.Value)
+			}
+		}
+		equals := p.token()
+		p.at++
+		var err error
+		n.value, err = p.expression(0)
+		return p.placed(equals, n), err
+	}
+	return nil, p.fail("only a variable can be given a value by =")
+}
+
+// isWord reports whether a token is a name, or an operator that looks like one.
+func isWord(t token) bool {
+	return t.kind == name || t.kind == operator && engine.Name(t.text) == len(t.text)
+}
+
+// unassignable reports whether a name means the same always.
+func unassignable(word string) bool {
+	_, isConstant := constants[word]
+	return isConstant || word == "_self" || word == "_context"
 }
 
 func (p *parser) operand() (engine.Node, error) {
@@ -330,7 +376,7 @@ func (p *parser) operand() (engine.Node, error) {
 			if t.text == "+" {
 				apply = engine.Plus
 			}
-			return p.postfix(p.placed(t, &engine.Unary{Operand: inner, Apply: func(v any) (any, error) { return apply(plain(v)) }}))
+			return p.postfix(p.placed(t, &engine.Unary{Operand: inner, Apply: func(r *engine.Run, v any) (any, error) { return apply(r, plain(v)) }}))
 		}
 	}
 	if p.accept(punctuation, "(") {
@@ -365,8 +411,7 @@ func (p *parser) primary() (engine.Node, error) {
 		return p.array("]", false)
 	case p.is(punctuation, "{"):
 		return p.array("}", true)
-	case t.kind == operator && engine.Name(t.text) == len(t.text) && p.tokens[p.at+1].text == "(": // a function named as an operator
-	case t.kind != name:
+	case !isWord(t): // an operator of letters is a name where no operator can be
 		return nil, p.fail("unexpected %s", t.describe())
 	}
 	p.at++
@@ -384,6 +429,9 @@ func (p *parser) variable(t token) engine.Node {
 	case "_context":
 		return contextNode{}
 	case "_self":
+		return &engine.Literal{Value: &macros{p.template}}
+	}
+	if p.is(punctuation, ".") && (p.frame.imported[t.text] || p.template.frame.imported[t.text]) {
 		return &engine.Literal{Value: &macros{p.template}}
 	}
 	n := &variable{name: t.text, slot: p.frame.slot(t.text)}
@@ -421,6 +469,7 @@ func (p *parser) array(closing string, isMap bool) (engine.Node, error) {
 	opening := p.token()
 	p.at++
 	n := &arrayOf{}
+	empty := false // there is an empty place
 	for first := true; !p.accept(punctuation, closing); first = false {
 		if !first {
 			if err := p.expect(punctuation, ","); err != nil {
@@ -438,6 +487,8 @@ func (p *parser) array(closing string, isMap bool) (engine.Node, error) {
 			item = &spread{item}
 		case isMap:
 			key, item, err = p.pair()
+		case p.is(punctuation, ","):
+			item, empty = emptyPlace{}, true
 		default:
 			item, err = p.expression(0)
 		}
@@ -445,6 +496,9 @@ func (p *parser) array(closing string, isMap bool) (engine.Node, error) {
 			return nil, err
 		}
 		n.keys, n.values = append(n.keys, key), append(n.values, item)
+	}
+	if empty && !p.is(operator, "=") {
+		return nil, p.source.Fail(opening.offset, "an item is missing between commas")
 	}
 	return p.placed(opening, n), nil
 }
@@ -456,7 +510,7 @@ func (p *parser) pair() (key, item engine.Node, err error) {
 	case t.kind == str || t.kind == number:
 		p.at++
 		key = &engine.Literal{Value: t.value}
-	case t.kind == name || t.kind == operator && engine.Name(t.text) == len(t.text):
+	case isWord(t):
 		p.at++
 		key = &engine.Literal{Value: t.text}
 		if p.is(punctuation, ",") || p.is(punctuation, "}") {
@@ -508,7 +562,7 @@ func (p *parser) member(t token, base engine.Node) (engine.Node, error) {
 	m := p.token()
 	a := &access{base: base, member: true, nullSafe: t.text == "?."}
 	switch {
-	case m.kind == name || m.kind == operator && engine.Name(m.text) == len(m.text):
+	case isWord(m):
 		p.at++
 		a.key = &engine.Literal{Value: m.text}
 	case m.kind == number:
@@ -526,15 +580,10 @@ func (p *parser) member(t token, base engine.Node) (engine.Node, error) {
 		return nil, p.fail("a name is missing after %q, before %s", t.text, m.describe())
 	}
 	if p.is(punctuation, "(") {
-		args, err := p.arguments()
-		if err != nil {
-			return nil, err
-		}
+		var err error
 		a.called = true
-		for _, arg := range args {
-			a.args = append(a.args, arg.node)
-		}
-		return p.placed(m, a), nil
+		a.args, err = p.arguments()
+		return p.placed(m, a), err
 	}
 	return a, nil
 }
@@ -601,7 +650,7 @@ func (p *parser) filter(base engine.Node) (engine.Node, error) {
 // test parses a test behind is or is not.
 func (p *parser) test(is token, of engine.Node) (engine.Node, error) {
 	t := p.token()
-	if t.kind != name && (t.kind != operator || engine.Name(t.text) != len(t.text)) {
+	if !isWord(t) {
 		return nil, p.fail("the name of a test is missing before %s", t.describe())
 	}
 	p.at++
@@ -614,6 +663,9 @@ func (p *parser) test(is token, of engine.Node) (engine.Node, error) {
 	}
 	var n engine.Node
 	if called == "defined" {
+		if !canBeMissing(of) {
+			return nil, p.source.Fail(t.offset, "only variables, their items and blocks can be defined or not")
+		}
 		n = &isDefined{of}
 	} else {
 		f, ok := tests[called]
@@ -649,13 +701,24 @@ func (p *parser) test(is token, of engine.Node) (engine.Node, error) {
 	return n, nil
 }
 
+// canBeMissing reports whether the test defined can look at a node. Literals are always defined.
+func canBeMissing(n engine.Node) bool {
+	switch n := n.(type) {
+	case *engine.At:
+		return canBeMissing(n.Node)
+	case *variable, *access, *blockCall, *macroCall, *engine.Literal, *arrayOf, contextNode:
+		return true
+	}
+	return false
+}
+
 // An argument is one that a call gives, perhaps by name.
 type argument struct {
 	name string
 	node engine.Node
 }
 
-// arguments parses (a, b, name: c).
+// arguments parses (a, b, ...list, name: c).
 func (p *parser) arguments() ([]argument, error) {
 	if err := p.expect(punctuation, "("); err != nil {
 		return nil, err
@@ -676,9 +739,16 @@ func (p *parser) arguments() ([]argument, error) {
 			a.name = p.token().text
 			p.at += 2
 		}
+		isSpread := a.name == "" && p.accept(operator, "...")
+		if !isSpread && a.name == "" && len(args) > 0 && isSpreadNode(args[len(args)-1].node) {
+			return nil, p.fail("only named arguments can follow those that are spread")
+		}
 		var err error
 		if a.node, err = p.expression(0); err != nil {
 			return nil, err
+		}
+		if isSpread {
+			a.node = &spread{a.node}
 		}
 		args = append(args, a)
 	}
@@ -692,6 +762,10 @@ func (p *parser) use(t token, what string, c *callable, args []argument) (*use, 
 	}
 	n := &use{callable: c, args: make([]engine.Node, len(c.params))}
 	for i, a := range args {
+		if isSpreadNode(a.node) {
+			n.rest = &restOf{args: args[i:], first: i}
+			return n, nil
+		}
 		if a.name != "" {
 			i = slices.Index(c.params, snake(a.name))
 			if i < 0 {
@@ -716,6 +790,11 @@ func (p *parser) use(t token, what string, c *callable, args []argument) (*use, 
 		}
 	}
 	return n, nil
+}
+
+func isSpreadNode(n engine.Node) bool {
+	_, is := n.(*spread)
+	return is
 }
 
 // snake is a name as parameters are called: preserveKeys is preserve_keys.
@@ -748,12 +827,10 @@ func (p *parser) function(t token) (engine.Node, error) {
 		}
 		return p.placed(t, &access{base: args[0].node, key: args[1].node, member: true}), nil
 	}
-	if of, isMacro := p.frame.macros[t.text]; isMacro {
-		n := &macroCall{template: p.template, name: of}
-		for _, arg := range args {
-			n.args = append(n.args, arg.node)
+	for _, frame := range []*frame{p.frame, p.template.frame} {
+		if of, isMacro := frame.macros[t.text]; isMacro {
+			return p.placed(t, &macroCall{p.template, of, args}), nil
 		}
-		return p.placed(t, n), nil
 	}
 	f, ok := functions[t.text]
 	if !ok {
@@ -796,8 +873,14 @@ func escape(n engine.Node, strategy string) engine.Node {
 		if n.Yes != nil {
 			return &engine.Conditional{Test: n.Test, Yes: escape(n.Yes, strategy), No: escape(n.No, strategy)}
 		}
+		if safeFor(n.Test, strategy) {
+			return &engine.Conditional{Test: n.Test, No: escape(n.No, strategy)}
+		}
 		return &elvis{escaped{n.Test, strategy}, escape(n.No, strategy)}
 	case *engine.Coalesce:
+		if safeFor(n.Left, strategy) {
+			return &engine.Coalesce{Left: n.Left, Right: escape(n.Right, strategy)}
+		}
 		return &engine.Coalesce{Left: &escaped{n.Left, strategy}, Right: escape(n.Right, strategy)}
 	}
 	return &escaped{n, strategy}

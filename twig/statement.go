@@ -2,6 +2,7 @@ package twig
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/buglehq/bugle/internal/engine"
 	"github.com/buglehq/bugle/value"
@@ -82,7 +83,10 @@ func (s *loop) render(r *run) error {
 	if list.Len() == 0 {
 		return r.all(s.other)
 	}
-	before := append([]any(nil), r.Slots...)
+	before, err := r.remember()
+	if err != nil {
+		return err
+	}
 	if err := r.turns(s, list, before); err != nil {
 		return err
 	}
@@ -95,8 +99,26 @@ func (s *loop) render(r *run) error {
 	return nil
 }
 
+// variablesPerStep is how many variables are copied in the time of a node.
+const variablesPerStep = 16
+
+// remember returns a copy of the variables.
+func (r *run) remember() ([]any, error) {
+	if err := r.Step(len(r.Slots) / variablesPerStep); err != nil {
+		return nil, err
+	}
+	return append([]any(nil), r.Slots...), nil
+}
+
 func (r *run) turns(s *loop, list *value.Array, before []any) error {
 	n, length := int64(0), int64(list.Len())
+	var around *value.Array // loop.parent: the variables around the loop
+	if s.state >= 0 {
+		var err error
+		if around, err = r.variables(before); err != nil {
+			return err
+		}
+	}
 	for key, item := range list.All() {
 		if err := r.Step(1); err != nil {
 			return err
@@ -109,7 +131,7 @@ func (r *run) turns(s *loop, list *value.Array, before []any) error {
 			if err := r.Make(400); err != nil {
 				return err
 			}
-			r.Slots[s.state] = value.Map("parent", parent(r, before), "index", n+1, "index0", n, "first", n == 0, "revindex", length-n, "revindex0", length-n-1,
+			r.Slots[s.state] = value.Map("parent", around, "index", n+1, "index0", n, "first", n == 0, "revindex", length-n, "revindex0", length-n-1,
 				"length", length, "last", n == length-1)
 		}
 		n++
@@ -118,17 +140,6 @@ func (r *run) turns(s *loop, list *value.Array, before []any) error {
 		}
 	}
 	return nil
-}
-
-// parent is loop.parent: of the variables around a loop only its own loop, which is what people look at.
-func parent(r *run, before []any) *value.Array {
-	around := value.NewArray(1)
-	if slot, ok := r.frame.slots["loop"]; ok {
-		if outer, is := before[slot].(*value.Array); is {
-			around.Set("loop", outer)
-		}
-	}
-	return around
 }
 
 // setting is {% set a, b = 1, 2 %}.
@@ -189,7 +200,13 @@ func (s *scope) render(r *run) error {
 			return fmt.Errorf("with needs a map of variables, not %s", value.Describe(v))
 		}
 	}
-	before := append([]any(nil), r.Slots...)
+	before, err := r.remember()
+	if err == nil {
+		err = r.Step(given.Len() / variablesPerStep)
+	}
+	if err != nil {
+		return err
+	}
 	if s.only {
 		for i := range r.Slots {
 			r.Slots[i] = missing{}
@@ -200,7 +217,7 @@ func (s *scope) render(r *run) error {
 			r.Slots[slot] = v
 		}
 	}
-	err := r.all(s.body)
+	err = r.all(s.body)
 	copy(r.Slots, before)
 	return err
 }
@@ -238,7 +255,10 @@ func (s *applied) render(r *run) error {
 }
 
 // A block is {% block name %}. It can be rendered anew with block('name').
-type block struct{ body []statement }
+type block struct {
+	frame *frame // that its variables are in
+	body  []statement
+}
 
 func (b *block) render(r *run) error {
 	if err := r.Enter(); err != nil {
@@ -248,10 +268,21 @@ func (b *block) render(r *run) error {
 	if err := r.Step(1); err != nil {
 		return err
 	}
-	before := append([]any(nil), r.Slots...)
-	err := r.all(b.body)
-	copy(r.Slots, before)
-	return err
+	variables, err := r.remember()
+	if err != nil {
+		return err
+	}
+	if r.frame != b.frame { // called from a macro, or from outside of the one that it is in
+		here := variables
+		variables = b.frame.empty()
+		for i, name := range b.frame.names {
+			if at, ok := r.frame.slots[name]; ok {
+				variables[i] = here[at]
+			}
+		}
+	}
+	defer r.in(b.frame, variables)()
+	return r.all(b.body)
 }
 
 // blockCall is block('name').
@@ -300,7 +331,7 @@ type macro struct {
 type macros struct{ template *Template }
 
 // call renders the macro with arguments of the caller's.
-func (m *macro) call(r *run, args []engine.Node) (any, error) {
+func (m *macro) call(r *run, args []argument) (any, error) {
 	if err := r.Enter(); err != nil {
 		return nil, err
 	}
@@ -310,23 +341,31 @@ func (m *macro) call(r *run, args []engine.Node) (any, error) {
 	}
 	slots := m.frame.empty()
 	more := value.NewArray(0)
-	for i, arg := range args {
-		v, err := arg.Eval(&r.Run)
-		if err != nil {
-			return nil, err
-		}
-		if i < len(m.params) {
-			slots[m.params[i]] = v
+	next := 0
+	err := eachArgument(&r.Run, args, func(name string, v any) error {
+		at := next
+		if name != "" {
+			at = slices.Index(m.names, name)
 		} else {
+			next++
+		}
+		switch {
+		case at >= 0 && at < len(m.params):
+			slots[m.params[at]] = v
+		case name != "":
+			more.Set(name, v)
+		default:
 			more.Append(v)
 		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	slots[m.varargs] = more
-	outer, frame := r.Slots, r.frame
-	r.Slots, r.frame = slots, m.frame
-	defer func() { r.Slots, r.frame = outer, frame }()
+	defer r.in(m.frame, slots)()
 	for i, slot := range m.params {
-		if i < len(args) {
+		if _, is := slots[slot].(missing); !is {
 			continue
 		}
 		slots[slot] = nil
@@ -346,7 +385,7 @@ func (m *macro) call(r *run, args []engine.Node) (any, error) {
 type macroCall struct {
 	template *Template
 	name     string
-	args     []engine.Node
+	args     []argument
 }
 
 // Eval calls the macro.

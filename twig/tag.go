@@ -18,7 +18,7 @@ func init() {
 	tags = map[string]func(p *parser, t token) (statement, error){
 		"apply": (*parser).apply, "autoescape": (*parser).autoescape, "block": (*parser).block, "deprecated": (*parser).ignored, "do": (*parser).do,
 		"flush": (*parser).ignored, "for": (*parser).loop, "from": (*parser).from, "guard": (*parser).guard, "if": (*parser).choice, "import": (*parser).imported,
-		"macro": (*parser).macro, "sandbox": (*parser).sandbox, "set": (*parser).set, "types": (*parser).ignored, "with": (*parser).with,
+		"macro": (*parser).macro, "sandbox": (*parser).sandbox, "set": (*parser).set, "stop": (*parser).stop, "types": (*parser).ignored, "with": (*parser).with,
 	}
 }
 
@@ -118,11 +118,12 @@ func (p *parser) name(what string) (token, error) {
 
 // variableName parses the name of a variable that may be set.
 func (p *parser) variableName() (string, error) {
-	t, err := p.name("the name of a variable")
-	if err != nil {
-		return "", err
+	t := p.token()
+	if !isWord(t) {
+		return "", p.fail("the name of a variable is missing before %s", t.describe())
 	}
-	if _, isConstant := constants[t.text]; isConstant || t.text == "_self" || t.text == "_context" {
+	p.at++
+	if unassignable(t.text) {
 		return "", p.source.Fail(t.offset, fmt.Sprintf("%q cannot be set", t.text))
 	}
 	return t.text, nil
@@ -217,6 +218,9 @@ func mentions(t token, wanted string) bool {
 }
 
 func (p *parser) set(t token) (statement, error) {
+	if p.is(punctuation, "[") || p.is(punctuation, "{") {
+		return p.do(t)
+	}
 	var names []string
 	for {
 		name, err := p.variableName()
@@ -314,7 +318,7 @@ type sequence []statement
 func (s sequence) render(r *run) error { return r.all(s) }
 
 func (p *parser) apply(t token) (statement, error) {
-	s := &applied{text: &held{p.frame.slot(" applied " + strconv.Itoa(p.at))}}
+	s := &applied{text: &held{p.frame.slot(hiddenSlot + strconv.Itoa(p.at))}}
 	node, err := p.filter(s.text)
 	for err == nil && p.accept(operator, "|") {
 		node, err = p.filter(node)
@@ -335,7 +339,7 @@ func (p *parser) block(t token) (statement, error) {
 	if p.template.blocks[named.text] != nil {
 		return nil, p.source.Fail(named.offset, fmt.Sprintf("there is a block %q already", named.text))
 	}
-	b := &block{}
+	b := &block{frame: p.frame}
 	p.template.blocks[named.text] = b
 	if !p.is(tagClose, "%}") {
 		node, err := p.expression(0)
@@ -388,13 +392,19 @@ func (p *parser) macroParts(m *macro) error {
 			if err := p.expect(punctuation, ","); err != nil {
 				return err
 			}
+			if p.accept(punctuation, ")") {
+				break
+			}
+		}
+		if p.is(name, "varargs") {
+			return p.fail(`the parameter "varargs" is there anyway: it has the arguments beyond the others`)
 		}
 		param, err := p.variableName()
 		if err != nil {
 			return err
 		}
 		var otherwise engine.Node
-		if p.accept(operator, "=") || p.accept(punctuation, ":") {
+		if p.accept(operator, "=") {
 			if otherwise, err = p.expression(0); err != nil {
 				return err
 			}
@@ -434,6 +444,10 @@ func (p *parser) imported(token) (statement, error) {
 	if err != nil {
 		return nil, err
 	}
+	if p.frame.imported == nil {
+		p.frame.imported = map[string]bool{}
+	}
+	p.frame.imported[under] = true
 	s := &setting{slots: []int{p.frame.slot(under)}, values: []engine.Node{&engine.Literal{Value: &macros{p.template}}}}
 	return s, p.tagClose()
 }

@@ -98,10 +98,14 @@ var strategies = map[string]bool{"": true, "html": true, "js": true, "css": true
 
 // A frame is what variables a template or macro can have, each with its slot.
 type frame struct {
-	slots  map[string]int
-	names  []string
-	macros map[string]string // imported ones by the name they are called by
+	slots    map[string]int
+	names    []string
+	macros   map[string]string // imported ones by the name they are called by
+	imported map[string]bool   // names for all macros of the template
 }
+
+// hiddenSlot begins the names of slots that are no variables.
+const hiddenSlot = " "
 
 func newFrame() *frame { return &frame{slots: map[string]int{}} }
 
@@ -138,8 +142,18 @@ type run struct {
 	context  *value.Array // what the caller gave
 }
 
-// Render returns the text of the template with these variables. An error is an *Error.
+// Render returns the text of the template with these variables. An error is an *Error; it is
+// ErrStopped if the template says so.
 func (t *Template) Render(variables *value.Array) (string, error) {
+	r := t.begin(variables)
+	if err := r.all(t.body); err != nil {
+		return "", t.source.Wrap(0, err)
+	}
+	return string(r.out), nil
+}
+
+// begin returns a run with the variables in their slots.
+func (t *Template) begin(variables *value.Array) *run {
 	r := &run{template: t, frame: t.frame, at: t.options.Now(), context: variables}
 	r.Run.Reset(t.limits)
 	r.Run.Host = r
@@ -152,10 +166,7 @@ func (t *Template) Render(variables *value.Array) (string, error) {
 		}
 		r.Slots[i] = v
 	}
-	if err := r.all(t.body); err != nil {
-		return "", t.source.Wrap(0, err)
-	}
-	return string(r.out), nil
+	return r
 }
 
 // all renders statements one after the other.

@@ -13,12 +13,12 @@ var tests = map[string]callable{
 	"empty":        test(isEmpty),
 	"even":         {params: []string{"value"}, required: 1, call: testEven},
 	"iterable":     test(isArray),
-	"mapping":      test(isMapping),
+	"mapping":      {params: []string{"value"}, required: 1, call: testMapping},
 	"none":         test(isNull),
 	"null":         test(isNull),
 	"odd":          {params: []string{"value"}, required: 1, call: testOdd},
 	"same as":      {params: []string{"value", "other"}, required: 2, call: testSame},
-	"sequence":     test(isSequence),
+	"sequence":     {params: []string{"value"}, required: 1, call: testSequence},
 	"true":         test(func(v any) bool { return value.Truthy(plain(v)) }),
 }
 
@@ -34,20 +34,20 @@ func isArray(v any) bool {
 	return ok
 }
 
-func isSequence(v any) bool {
-	a, ok := v.(*value.Array)
-	return ok && a.IsList()
+func testSequence(c *call) (any, error) {
+	a, ok := c.args[0].(*value.Array)
+	return ok && a.IsList(), c.Step(a.Len() / 16)
 }
 
-// isMapping holds for arrays that are no list, and for dates and Markup, which are objects in PHP.
-func isMapping(v any) bool {
-	switch v := v.(type) {
+// testMapping holds for arrays that are no list, and for dates and Markup, which are objects in PHP.
+func testMapping(c *call) (any, error) {
+	switch v := c.args[0].(type) {
 	case *value.Array:
-		return !v.IsList()
+		return !v.IsList(), c.Step(v.Len() / 16)
 	case value.Date, Markup:
-		return true
+		return true, nil
 	}
-	return false
+	return false, nil
 }
 
 // remainder returns what is left of the first argument when divided.
@@ -89,5 +89,5 @@ func testSame(c *call) (any, error) {
 		y, ok := b.(value.Date)
 		return ok && x.Equal(y.Time), nil
 	}
-	return value.Identical(a, b), nil
+	return value.IdenticalWithin(c, a, b)
 }

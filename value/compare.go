@@ -2,6 +2,7 @@ package value
 
 import (
 	"cmp"
+	"fmt"
 	"strings"
 )
 
@@ -9,13 +10,99 @@ import (
 // other keys. To PHP it is as good as "greater".
 const uncomparable = 1
 
+// A Budget bounds how long a comparison may take.
+type Budget interface {
+	// Step is told that n items of arrays, or kilobytes of text, are to be looked at next. An error
+	// ends the comparison.
+	Step(n int) error
+}
+
 // Equal is PHP 8's ==. Numbers equal texts that are that number ("1e1" == 10); null and booleans equal
 // whatever is as true as they are; arrays are equal with equal values under the same keys.
+//
+// Few arrays can make a comparison long: one that is in another twice, which is in a third twice, and
+// so on. EqualWithin is for arrays that somebody else has put together.
 func Equal(a, b any) bool {
+	c := comparison{}
+	return c.equal(a, b)
+}
+
+// EqualWithin is Equal within a budget.
+func EqualWithin(budget Budget, a, b any) (bool, error) {
+	c := comparison{budget: budget}
+	equal := c.equal(a, b)
+	return equal, c.err
+}
+
+// Identical is PHP's ===: equal and of the same type, arrays with the same keys in the same order.
+func Identical(a, b any) bool {
+	c := comparison{}
+	return c.identical(a, b)
+}
+
+// IdenticalWithin is Identical within a budget.
+func IdenticalWithin(budget Budget, a, b any) (bool, error) {
+	c := comparison{budget: budget}
+	identical := c.identical(a, b)
+	return identical, c.err
+}
+
+// Compare is PHP 8's <=>: -1 if a is less than b, 0 if they are equal, else 1. Where neither is less
+// it is 1 both ways, as for not-a-number: so a > b is Compare(b, a) < 0.
+func Compare(a, b any) int {
+	c := comparison{}
+	return c.compare(a, b)
+}
+
+// CompareWithin is Compare within a budget.
+func CompareWithin(budget Budget, a, b any) (int, error) {
+	c := comparison{budget: budget}
+	order := c.compare(a, b)
+	return order, c.err
+}
+
+// A comparison is one of two values and of what is in them.
+type comparison struct {
+	budget Budget // nil: unlimited
+	depth  int    // of the arrays that are being compared
+	err    error  // of the budget; what is returned then has no meaning
+}
+
+// maxCompared is how deep the arrays may be in one another that are compared within a budget.
+const maxCompared = 10000
+
+var errCompared = fmt.Errorf("arrays that are nested more than %d deep cannot be compared", maxCompared)
+
+// step reports whether n more items may be looked at.
+func (c *comparison) step(n int) bool {
+	if c.err == nil && c.budget != nil {
+		c.err = c.budget.Step(n)
+	}
+	return c.err == nil
+}
+
+// enter begins the comparison of two arrays, which leave ends.
+func (c *comparison) enter() bool {
+	if c.depth++; c.depth > maxCompared && c.budget != nil && c.err == nil {
+		c.err = errCompared
+	}
+	return c.err == nil
+}
+
+func (c *comparison) leave() { c.depth-- }
+
+// texts reports whether two texts may be looked at. Short ones always may.
+func (c *comparison) texts(a, b string) bool {
+	const kilobyte = 1 << 10
+	n := min(len(a), len(b))
+	return n < kilobyte || c.step(n/kilobyte)
+}
+
+func (c *comparison) equal(a, b any) bool {
 	switch x := a.(type) {
 	case string:
 		if y, ok := b.(string); ok {
-			return x == y || compareTexts(x, y) == 0
+			return c.texts(x, y) && (x == y || compareTexts(x, y) == 0)
 		}
 	case int64:
 		if y, ok := b.(int64); ok {
@@ -27,46 +114,67 @@ func Equal(a, b any) bool {
 		}
 	case *Array:
 		if y, ok := b.(*Array); ok {
-			return equalArrays(x, y)
+			return c.equalArrays(x, y)
 		}
 	}
-	return Compare(a, b) == 0
+	return c.compare(a, b) == 0
 }
 
-func equalArrays(a, b *Array) bool {
+func (c *comparison) equalArrays(a, b *Array) bool {
 	if a == b {
 		return true
 	}
-	if a.Len() != b.Len() {
+	if a.Len() != b.Len() || !c.enter() {
 		return false
 	}
-	for key, x := range a.All() {
-		y, ok := b.get(key)
-		if !ok || !Equal(x, y) {
+	defer c.leave()
+	for i := range a.Len() {
+		y, ok := c.counterpart(a, i, b)
+		if !ok || !c.equal(a.vals[i], y) {
 			return false
 		}
 	}
 	return true
 }
 
-// Identical is PHP's ===: equal and of the same type, arrays with the same keys in the same order.
-func Identical(a, b any) bool {
+// counterpart returns the item of b under the key of the one at place i of a.
+func (c *comparison) counterpart(a *Array, i int, b *Array) (any, bool) {
+	key := a.key(i)
+	if i < b.Len() && b.key(i) == key {
+		return b.vals[i], c.step(1)
+	}
+	if !c.step(b.search()) {
+		return nil, false
+	}
+	return b.get(key)
+}
+
+func (c *comparison) identical(a, b any) bool {
 	x, ok := a.(*Array)
 	if !ok {
 		_, isArray := b.(*Array)
-		return !isArray && isScalar(a) && isScalar(b) && a == b
+		if isArray || !isScalar(a) || !isScalar(b) {
+			return false
+		}
+		if s, isText := a.(string); isText {
+			t, _ := b.(string)
+			return c.texts(s, t) && a == b
+		}
+		return a == b
 	}
 	y, ok := b.(*Array)
 	if !ok || x.Len() != y.Len() {
 		return false
 	}
-	for i := range x.Len() {
-		if x.key(i) != y.key(i) {
-			return false
-		}
+	if x == y {
+		return true
 	}
-	for key, v := range x.All() {
-		if other, _ := y.get(key); !Identical(v, other) {
+	if !c.enter() {
+		return false
+	}
+	defer c.leave()
+	for i := range x.Len() {
+		if !c.step(1) || x.key(i) != y.key(i) || !c.identical(x.vals[i], y.vals[i]) {
 			return false
 		}
 	}
@@ -82,9 +190,7 @@ func isScalar(v any) bool {
 	return false
 }
 
-// Compare is PHP 8's <=>: -1 if a is less than b, 0 if they are equal, else 1. Where neither is less
-// it is 1 both ways, as for not-a-number: so a > b is Compare(b, a) < 0.
-func Compare(a, b any) int {
+func (c *comparison) compare(a, b any) int {
 	switch x := a.(type) {
 	case int64:
 		switch y := b.(type) {
@@ -109,6 +215,9 @@ func Compare(a, b any) int {
 		case int64, float64:
 			return -compareWithText(y, x)
 		case string:
+			if !c.texts(x, y) {
+				return uncomparable
+			}
 			return compareTexts(x, y)
 		case nil:
 			return strings.Compare(x, "")
@@ -119,7 +228,7 @@ func Compare(a, b any) int {
 		}
 	case *Array:
 		if y, ok := b.(*Array); ok {
-			return compareArrays(x, y)
+			return c.compareArrays(x, y)
 		}
 	case Date:
 		if y, ok := b.(Date); ok {
@@ -196,17 +305,24 @@ func compareTexts(a, b string) int {
 }
 
 // compareArrays: fewer items are less; then the first item that differs decides.
-func compareArrays(a, b *Array) int {
+func (c *comparison) compareArrays(a, b *Array) int {
+	if a == b {
+		return 0
+	}
 	if a.Len() != b.Len() {
 		return cmp.Compare(a.Len(), b.Len())
 	}
-	for key, x := range a.All() {
-		y, ok := b.get(key)
+	if !c.enter() {
+		return uncomparable
+	}
+	defer c.leave()
+	for i := range a.Len() {
+		y, ok := c.counterpart(a, i, b)
 		if !ok {
 			return uncomparable
 		}
-		if c := Compare(x, y); c != 0 {
-			return c
+		if order := c.compare(a.vals[i], y); order != 0 {
+			return order
 		}
 	}
 	return 0

@@ -18,6 +18,7 @@ package value
 import (
 	"fmt"
 	"iter"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -156,12 +157,7 @@ func (a *Array) Append(v any) {
 }
 
 func (a *Array) set(key Key, v any) {
-	if a.index == nil && len(a.keys) > scanLimit {
-		a.index = make(map[Key]int, 2*len(a.keys))
-		for i, k := range a.keys {
-			a.index[k] = i
-		}
-	}
+	a.needIndex()
 	if i := a.find(key); i >= 0 {
 		a.vals[i] = settable(v)
 		return
@@ -169,8 +165,20 @@ func (a *Array) set(key Key, v any) {
 	a.add(key, v)
 }
 
+// needIndex makes the index of an array that has many keys and no index.
+func (a *Array) needIndex() {
+	if a.index != nil || len(a.keys) <= scanLimit {
+		return
+	}
+	a.index = make(map[Key]int, 2*len(a.keys))
+	for i, k := range a.keys {
+		a.index[k] = i
+	}
+}
+
 // add puts v at the end under a key that is not there yet.
 func (a *Array) add(key Key, v any) {
+	a.needIndex()
 	if a.keys == nil && (!key.isInt || key.num != int64(len(a.vals))) {
 		a.nameKeys()
 	}
@@ -235,6 +243,14 @@ func (a *Array) find(key Key) int {
 		}
 		return -1
 	}
+}
+
+// search returns how many keys find looks at, at most.
+func (a *Array) search() int {
+	if a == nil || a.index != nil {
+		return 1
+	}
+	return 1 + len(a.keys)
 }
 
 // Get returns the value of key, and whether there is that key.
@@ -328,6 +344,7 @@ func (a *Array) Clone() *Array {
 	c := &Array{
 		vals:   slices.Clone(a.vals),
 		keys:   slices.Clone(a.keys),
+		index:  maps.Clone(a.index),
 		next:   a.next,
 		hasInt: a.hasInt,
 	}

@@ -31,7 +31,10 @@ func (s *server) deliveries() {
 
 // deliveryData renders a delivery as lists have it.
 func deliveryData(d *bugle.Delivery) *value.Array {
-	var status, took, failure any
+	var status, took, failure, run any
+	if d.RunID != 0 {
+		run = d.RunID
+	}
 	if d.Status != 0 {
 		status = int64(d.Status)
 	}
@@ -42,7 +45,7 @@ func deliveryData(d *bugle.Delivery) *value.Array {
 		failure = value.Map("kind", string(d.Error.Kind), "message", d.Error.Message)
 	}
 	return value.Map(
-		"id", d.ID, "webhook_id", d.WebhookID, "event", d.Event, "event_id", d.EventID, "automation_log_id", nil,
+		"id", d.ID, "webhook_id", d.WebhookID, "event", d.Event, "event_id", d.EventID, "automation_log_id", run,
 		"request_id", d.RequestID, "trace_id", d.TraceID, "state", string(d.State), "attempts_count", int64(d.AttemptsCount),
 		"next_attempt_at", timeOrNull(d.NextAttemptAt), "status_code", status, "duration_ms", took, "error", failure,
 		"created_at", bugle.FormatTime(d.CreatedAt), "finished_at", timeOrNull(d.FinishedAt), "sequence", d.Sequence)

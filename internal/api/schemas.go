@@ -138,15 +138,15 @@ func moment() *value.Array { return value.Map("type", "string", "format", "date-
 // kind adds what there is to a kind: its fields as they are sent, and the resource as it is answered.
 func (c *componentSet) kind(k *personnel.Kind) {
 	name := typeName(k)
-	c.schema(name+"Resource", resourceSchema(k), resourceExample(k))
+	c.schema(name+"Resource", resourceSchema(k), k.Example())
 	switch {
 	case k.Path == "":
 		return
 	case k.Listed:
-		c.page(name, name+"Resource", resourceExample(k))
+		c.page(name, name+"Resource", k.Example())
 		return
 	}
-	c.answerAll(name, name+"Resource", resourceExample(k))
+	c.answerAll(name, name+"Resource", k.Example())
 	required := value.NewArray(4)
 	needsFile, takesFile := false, false
 	for i := range k.Fields {
@@ -469,7 +469,7 @@ func (c *componentSet) nested(k *personnel.Kind, n personnel.Nested) {
 		for i := range rel.Pivot.Fields {
 			f := &rel.Pivot.Fields[i]
 			columns.Set(f.Name, sentField(f, false))
-			example.Set(f.Name, fieldExample(nil, f, true))
+			example.Set(f.Name, f.Example(nil, true))
 		}
 	}
 	row := value.Map("type", "object")
@@ -554,7 +554,7 @@ func (c *componentSet) shared() {
 	}
 
 	setting := value.Map("id", 1, "group", "organization", "name", "name", "payload", "1st Test Battalion", "locked", false,
-		"created_at", exampleTime, "updated_at", exampleTime)
+		"created_at", personnel.ExampleTime, "updated_at", personnel.ExampleTime)
 	c.schema("SettingResource", closed(value.Map("id", typed("integer"), "group", typed("string"), "name", typed("string"),
 		"payload", value.Map("description", "What it is set to."), "locked", typed("boolean"), "created_at", moment(), "updated_at", moment())), setting)
 	c.page("Setting", "SettingResource", setting)

@@ -57,13 +57,14 @@ type Limits struct {
 
 // A Run is one evaluation of a program.
 type Run struct {
-	Slots []any     // variables, at the places that the compiler gave them
-	Host  any       // what the language's own nodes need
-	End   time.Time // when it must have ended; zero: it may take any time
-	steps int
-	bytes int
-	depth int
-	until int // steps at which the time is looked at next
+	Slots    []any     // variables, at the places that the compiler gave them
+	Host     any       // what the language's own nodes need
+	End      time.Time // when it must have ended; zero: it may take any time
+	steps    int
+	bytes    int
+	depth    int
+	until    int           // steps at which the time is looked at next
+	matching time.Duration // that regular expressions have taken
 }
 
 // NewRun returns a run with that budget.
@@ -83,6 +84,7 @@ func (r *Run) Reset(l Limits) {
 	}
 	r.steps, r.bytes, r.depth = unlimited(l.Steps), unlimited(l.Bytes), unlimited(l.Depth)
 	r.until = r.steps - stepsBetween
+	r.matching = 0
 }
 
 // stepsBetween is how many steps are taken between two looks at the time.
@@ -100,6 +102,15 @@ func (r *Run) Step(n int) error {
 		}
 	}
 	return nil
+}
+
+// Read accounts for n bytes of a text that are to be looked at: for a short one that is nothing.
+func (r *Run) Read(n int) error {
+	const kilobyte = 1 << 10 // is looked at in no more time than a node takes
+	if n < kilobyte {
+		return nil
+	}
+	return r.Step(n / kilobyte)
 }
 
 // Make accounts for n bytes to be made, or fails if they are used up. It is to be called before.
@@ -229,7 +240,7 @@ func (n *Or) Eval(r *Run) (any, error) {
 // A Unary applies an operator to one value.
 type Unary struct {
 	Operand Node
-	Apply   func(v any) (any, error)
+	Apply   func(r *Run, v any) (any, error)
 }
 
 // Eval returns what the operator makes of the value.
@@ -238,7 +249,7 @@ func (n *Unary) Eval(r *Run) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return n.Apply(v)
+	return n.Apply(r, v)
 }
 
 // A Binary applies an operator to two values.

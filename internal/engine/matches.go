@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"sync"
@@ -11,8 +12,12 @@ import (
 	"github.com/buglehq/bugle/value"
 )
 
-// matchTime is how long one match may take.
-const matchTime = 50 * time.Millisecond
+const (
+	matchTime    = 50 * time.Millisecond  // that one match may take
+	matchingTime = 200 * time.Millisecond // that all matches of a run may take, with reading the patterns
+	maxSubject   = 1 << 20                // bytes of a text to match
+	maxPattern   = 32 << 10               // bytes of a pattern
+)
 
 // A pattern is a compiled regular expression.
 type pattern struct {
@@ -20,8 +25,12 @@ type pattern struct {
 	bytes bool // of bytes rather than of characters: without the flag u
 }
 
-// maxPatterns bounds the patterns that are kept. When there are as many, they are forgotten.
-const maxPatterns = 1000
+// maxPatterns bounds the patterns that are kept, and maxKept how long each is. When there are as many,
+// they are forgotten.
+const (
+	maxPatterns = 1000
+	maxKept     = 1 << 10
+)
 
 var patterns = struct {
 	sync.Mutex
@@ -35,16 +44,23 @@ func Matches(r *Run, subject, expr any) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := compiled(text)
-	if err != nil {
+	if len(s) > maxSubject {
+		return nil, fmt.Errorf("a text of more than %d bytes is not matched", maxSubject)
+	}
+	if err := r.Step(1 + len(s)/64 + len(text)/64); err != nil {
 		return nil, err
 	}
-	if err := r.Step(1 + len(s)/64); err != nil {
+	began := time.Now()
+	p, err := compiled(text)
+	if err != nil {
 		return nil, err
 	}
 	found, err := p.re.MatchString(p.characters(s))
 	if err != nil {
 		return nil, fmt.Errorf("the pattern %s takes longer than %v to match", value.Describe(text), matchTime)
+	}
+	if r.matching += time.Since(began); r.matching > matchingTime {
+		return nil, fmt.Errorf("the patterns take longer than %v to match", matchingTime)
 	}
 	if found {
 		return int64(1), nil
@@ -81,7 +97,7 @@ func compiled(text string) (pattern, error) {
 		return p, nil
 	}
 	p, err := compile(text)
-	if err != nil {
+	if err != nil || len(text) > maxKept {
 		return p, err
 	}
 	patterns.Lock()
@@ -102,6 +118,9 @@ var flags = map[byte]regexp2.RegexOptions{
 func compile(text string) (pattern, error) {
 	fail := func(format string, args ...any) (pattern, error) {
 		return pattern{}, fmt.Errorf("the pattern %s %s", value.Describe(text), fmt.Sprintf(format, args...))
+	}
+	if len(text) > maxPattern {
+		return fail("has more than %d bytes", maxPattern)
 	}
 	trimmed := strings.TrimLeft(text, " \t\n\r\v\f\x00")
 	if trimmed == "" {
@@ -153,9 +172,10 @@ var posix = map[string]string{
 // translate writes a pattern of PCRE as regexp2 reads it: classes with names, \h and \R, and possessive
 // quantifiers, which become atomic groups where they follow a single character or class.
 func translate(body string, dollarAtEnd bool) (translated, problem string) {
-	var b strings.Builder
+	var b bytes.Buffer
 	inClass := false
-	atom := -1 // where the last single item began in b; -1: it is none
+	inBraces := false // of a quantifier {n,m}
+	atom := -1        // where the last single item began in b; -1: it is none
 	for i := 0; i < len(body); i++ {
 		c := body[i]
 		switch {
@@ -216,18 +236,21 @@ func translate(body string, dollarAtEnd bool) (translated, problem string) {
 				if atom < 0 {
 					return "", "has a possessive quantifier behind a group, which is not supported"
 				}
-				whole := b.String()
-				b.Reset()
-				b.WriteString(whole[:atom] + "(?>" + whole[atom:] + ")")
+				item := string(b.Bytes()[atom:])
+				b.Truncate(atom)
+				b.WriteString("(?>" + item + ")")
 				i++
 				atom = -1
 			}
+			inBraces = false
 		case strings.IndexByte("(|)^", c) >= 0:
 			b.WriteByte(c)
 			atom = -1
-		case c == '{' || c == ',' || c >= '0' && c <= '9' && openBrace(body[:i]):
+		case c == '{' || inBraces && (c == ',' || IsDigit(c)):
 			b.WriteByte(c)
+			inBraces = true
 		default:
+			inBraces = false
 			if c&0xc0 != 0x80 { // not within a character
 				atom = b.Len()
 			}
@@ -235,10 +258,4 @@ func translate(body string, dollarAtEnd bool) (translated, problem string) {
 		}
 	}
 	return b.String(), ""
-}
-
-// openBrace reports whether a quantifier {n,m} is open at the end of a text.
-func openBrace(before string) bool {
-	open := strings.LastIndexByte(before, '{')
-	return open >= 0 && strings.Trim(before[open+1:], "0123456789,") == ""
 }

@@ -15,12 +15,15 @@ func Add(r *Run, a, b any) (any, error) {
 	x, isX := a.(*value.Array)
 	y, isY := b.(*value.Array)
 	if !isX || !isY {
-		return arithmetic("+", a, b, value.Add)
+		return arithmetic(r, "+", a, b, value.Add)
 	}
 	if err := r.Make(arrayCost * (x.Len() + y.Len())); err != nil {
 		return nil, err
 	}
-	sum := x.Clone()
+	sum := value.NewArray(x.Len() + y.Len())
+	for key, v := range x.All() {
+		sum.Put(key, v)
+	}
 	for key, v := range y.All() {
 		if !sum.HasKey(key) {
 			sum.Put(key, v)
@@ -30,26 +33,26 @@ func Add(r *Run, a, b any) (any, error) {
 }
 
 // Subtract, Multiply, Divide, Modulo and Power are PHP's - * / % and **.
-func Subtract(_ *Run, a, b any) (any, error) { return arithmetic("-", a, b, value.Subtract) }
+func Subtract(r *Run, a, b any) (any, error) { return arithmetic(r, "-", a, b, value.Subtract) }
 
 // Multiply is PHP's *.
-func Multiply(_ *Run, a, b any) (any, error) { return arithmetic("*", a, b, value.Multiply) }
+func Multiply(r *Run, a, b any) (any, error) { return arithmetic(r, "*", a, b, value.Multiply) }
 
 // Power is PHP's **.
-func Power(_ *Run, a, b any) (any, error) { return arithmetic("**", a, b, value.Power) }
+func Power(r *Run, a, b any) (any, error) { return arithmetic(r, "**", a, b, value.Power) }
 
 // Divide is PHP's /.
-func Divide(_ *Run, a, b any) (any, error) {
-	return dividing("/", a, b, value.Divide)
+func Divide(r *Run, a, b any) (any, error) {
+	return dividing(r, "/", a, b, value.Divide)
 }
 
 // Modulo is PHP's %.
-func Modulo(_ *Run, a, b any) (any, error) {
-	return dividing("%", a, b, value.Modulo)
+func Modulo(r *Run, a, b any) (any, error) {
+	return dividing(r, "%", a, b, value.Modulo)
 }
 
-func dividing(sign string, a, b any, apply func(a, b any) (any, bool)) (any, error) {
-	return arithmetic(sign, a, b, func(a, b any) any {
+func dividing(r *Run, sign string, a, b any, apply func(a, b any) (any, bool)) (any, error) {
+	return arithmetic(r, sign, a, b, func(a, b any) any {
 		v, ok := apply(a, b)
 		if !ok {
 			return errDivision
@@ -60,7 +63,10 @@ func dividing(sign string, a, b any, apply func(a, b any) (any, bool)) (any, err
 
 var errDivision = errors.New("division by zero")
 
-func arithmetic(sign string, a, b any, apply func(a, b any) any) (any, error) {
+func arithmetic(r *Run, sign string, a, b any, apply func(a, b any) any) (any, error) {
+	if err := r.readBoth(a, b); err != nil {
+		return nil, err
+	}
 	x, okX := value.Number(a)
 	y, okY := value.Number(b)
 	for _, side := range []struct {
@@ -78,11 +84,23 @@ func arithmetic(sign string, a, b any, apply func(a, b any) any) (any, error) {
 	return v, nil
 }
 
+// readBoth accounts for the texts among two values, which may be long ones of digits.
+func (r *Run) readBoth(a, b any) error {
+	for _, v := range [2]any{a, b} {
+		if s, ok := v.(string); ok {
+			if err := r.Read(len(s)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // Negate is the unary -.
-func Negate(v any) (any, error) { return arithmetic("-", v, int64(-1), value.Multiply) }
+func Negate(r *Run, v any) (any, error) { return arithmetic(r, "-", v, int64(-1), value.Multiply) }
 
 // Plus is the unary +, which makes a number of a numeric text.
-func Plus(v any) (any, error) { return arithmetic("+", v, int64(1), value.Multiply) }
+func Plus(r *Run, v any) (any, error) { return arithmetic(r, "+", v, int64(1), value.Multiply) }
 
 // Text returns a value as PHP prints it, or an error for what it does not print.
 func Text(v any) (string, error) {
@@ -119,40 +137,74 @@ func texts(a, b any) (x, y string, err error) {
 }
 
 // Equal, and those after it, compare as PHP 8 does.
-func Equal(_ *Run, a, b any) (any, error) { return value.Equal(a, b), nil }
+func Equal(r *Run, a, b any) (any, error) { return value.EqualWithin(r, a, b) }
 
 // NotEqual is !=.
-func NotEqual(_ *Run, a, b any) (any, error) { return !value.Equal(a, b), nil }
+func NotEqual(r *Run, a, b any) (any, error) {
+	equal, err := value.EqualWithin(r, a, b)
+	return !equal, err
+}
 
 // Identical is ===.
-func Identical(_ *Run, a, b any) (any, error) { return value.Identical(a, b), nil }
+func Identical(r *Run, a, b any) (any, error) { return value.IdenticalWithin(r, a, b) }
 
 // NotIdentical is !==.
-func NotIdentical(_ *Run, a, b any) (any, error) { return !value.Identical(a, b), nil }
+func NotIdentical(r *Run, a, b any) (any, error) {
+	identical, err := value.IdenticalWithin(r, a, b)
+	return !identical, err
+}
+
+// Spaceship is <=>.
+func Spaceship(r *Run, a, b any) (any, error) {
+	order, err := value.CompareWithin(r, a, b)
+	return int64(order), err
+}
 
 // Less is <.
-func Less(_ *Run, a, b any) (any, error) { return value.Compare(a, b) < 0, nil }
+func Less(r *Run, a, b any) (any, error) {
+	order, err := value.CompareWithin(r, a, b)
+	return order < 0, err
+}
 
 // Greater is >.
-func Greater(_ *Run, a, b any) (any, error) { return value.Compare(b, a) < 0, nil }
+func Greater(r *Run, a, b any) (any, error) { return Less(r, b, a) }
 
 // LessOrEqual is <=.
-func LessOrEqual(_ *Run, a, b any) (any, error) { return value.Compare(a, b) <= 0, nil }
+func LessOrEqual(r *Run, a, b any) (any, error) {
+	order, err := value.CompareWithin(r, a, b)
+	return order <= 0, err
+}
 
 // GreaterOrEqual is >=.
-func GreaterOrEqual(_ *Run, a, b any) (any, error) { return value.Compare(b, a) <= 0, nil }
+func GreaterOrEqual(r *Run, a, b any) (any, error) { return LessOrEqual(r, b, a) }
+
+// Find reports whether a list has an item that equal says is equal to a value.
+func Find(r *Run, v any, list *value.Array, equal func(b value.Budget, v, item any) (bool, error)) (bool, error) {
+	if err := r.Step(list.Len()); err != nil {
+		return false, err
+	}
+	for _, item := range list.All() {
+		if found, err := equal(r, v, item); found || err != nil {
+			return found, err
+		}
+	}
+	return false, nil
+}
 
 // Contains reports whether a text has another one in it.
-func Contains(_ *Run, a, b any) (any, error) { return textTest(a, b, strings.Contains) }
+func Contains(r *Run, a, b any) (any, error) { return textTest(r, a, b, strings.Contains) }
 
 // StartsWith reports whether a text begins with another one.
-func StartsWith(_ *Run, a, b any) (any, error) { return textTest(a, b, strings.HasPrefix) }
+func StartsWith(r *Run, a, b any) (any, error) { return textTest(r, a, b, strings.HasPrefix) }
 
 // EndsWith reports whether a text ends with another one.
-func EndsWith(_ *Run, a, b any) (any, error) { return textTest(a, b, strings.HasSuffix) }
+func EndsWith(r *Run, a, b any) (any, error) { return textTest(r, a, b, strings.HasSuffix) }
 
-func textTest(a, b any, test func(s, part string) bool) (any, error) {
+func textTest(r *Run, a, b any, test func(s, part string) bool) (any, error) {
 	x, y, err := texts(a, b)
+	if err == nil {
+		err = r.Read(len(x))
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -187,11 +239,14 @@ func BitXor(r *Run, a, b any) (any, error) {
 }
 
 // BitNot is PHP's unary ~, on a number or on each byte of a text.
-func BitNot(v any) (any, error) {
+func BitNot(r *Run, v any) (any, error) {
 	switch v := v.(type) {
 	case int64, float64:
 		return ^value.ToInt(v), nil
 	case string:
+		if err := r.Make(len(v)); err != nil {
+			return nil, err
+		}
 		return bytewise(v, v, func(c, _ byte) byte { return ^c }), nil
 	}
 	return nil, fmt.Errorf("%s has no bits to turn around", value.Describe(v))
@@ -215,21 +270,21 @@ func bits(r *Run, sign string, a, b any, numbers func(x, y int64) int64, both fu
 		}
 		return both(x, y), nil
 	}
-	return arithmetic(sign, a, b, func(a, b any) any { return numbers(value.ToInt(a), value.ToInt(b)) })
+	return arithmetic(r, sign, a, b, func(a, b any) any { return numbers(value.ToInt(a), value.ToInt(b)) })
 }
 
 // ShiftLeft is PHP's <<.
-func ShiftLeft(_ *Run, a, b any) (any, error) {
-	return shift("<<", a, b, func(x int64, n uint64) int64 { return x << n })
+func ShiftLeft(r *Run, a, b any) (any, error) {
+	return shift(r, "<<", a, b, func(x int64, n uint64) int64 { return x << n })
 }
 
 // ShiftRight is PHP's >>.
-func ShiftRight(_ *Run, a, b any) (any, error) {
-	return shift(">>", a, b, func(x int64, n uint64) int64 { return x >> n })
+func ShiftRight(r *Run, a, b any) (any, error) {
+	return shift(r, ">>", a, b, func(x int64, n uint64) int64 { return x >> n })
 }
 
-func shift(sign string, a, b any, apply func(x int64, n uint64) int64) (any, error) {
-	return arithmetic(sign, a, b, func(a, b any) any {
+func shift(r *Run, sign string, a, b any, apply func(x int64, n uint64) int64) (any, error) {
+	return arithmetic(r, sign, a, b, func(a, b any) any {
 		n := value.ToInt(b)
 		if n < 0 {
 			return fmt.Errorf("it cannot be shifted by the negative number %d", n)
@@ -243,6 +298,9 @@ func Range(r *Run, a, b any) (any, error) { return Steps(r, a, b, int64(1)) }
 
 // Steps is PHP's range(a, b, step): the values from a to b, up or down.
 func Steps(r *Run, a, b, step any) (any, error) {
+	if err := r.readBoth(a, b); err != nil {
+		return nil, err
+	}
 	first, okFirst := letter(a)
 	last, okLast := letter(b)
 	n, okStep := value.Number(step)

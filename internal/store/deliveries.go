@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/buglehq/bugle"
@@ -15,6 +14,7 @@ import (
 type DeliveryFilter struct {
 	WebhookID  int64
 	State      bugle.DeliveryState
+	Channel    string // of messages
 	Event      string
 	RequestID  string
 	Since      time.Time // created at this time or later
@@ -22,12 +22,13 @@ type DeliveryFilter struct {
 	StatusCode int       // of the last attempt
 }
 
-const deliveryColumns = `d.id, d.organization_id, d.webhook_id, d.event_id, e.name, e.request_id, e.trace_id, d.sequence, d.state, d.attempts,
+const deliveryColumns = `d.id, d.organization_id, d.webhook_id, d.event_id, e.name, e.request_id, e.trace_id, CASE WHEN e.addressed THEN e.run_id ELSE 0 END, d.sequence, d.state, d.attempts,
 	d.next_attempt_us, COALESCE(a.status_code, 0), COALESCE(a.duration_us, 0), COALESCE(a.error_kind, ''), COALESCE(a.error_message, ''),
-	d.created_us, d.finished_us`
+	d.created_us, d.finished_us, COALESCE(w.channel, '')`
 
-// fromDeliveries joins the event, and the last attempt.
+// fromDeliveries joins the event, the webhook or lane if it is still there, and the last attempt.
 const fromDeliveries = ` FROM deliveries d JOIN events e ON e.id = d.event_id
+	LEFT JOIN webhooks w ON w.id = d.webhook_id
 	LEFT JOIN attempts a ON a.delivery_id = d.id AND a.number = d.attempts `
 
 func scanDelivery(scan func(to ...any) error) (*bugle.Delivery, error) {
@@ -35,8 +36,8 @@ func scanDelivery(scan func(to ...any) error) (*bugle.Delivery, error) {
 	var e bugle.AttemptError
 	var state int
 	var next, took, created, finished int64
-	err := scan(&d.ID, &d.OrganizationID, &d.WebhookID, &d.EventID, &d.Event, &d.RequestID, &d.TraceID, &d.Sequence, &state, &d.AttemptsCount,
-		&next, &d.Status, &took, &e.Kind, &e.Message, &created, &finished)
+	err := scan(&d.ID, &d.OrganizationID, &d.WebhookID, &d.EventID, &d.Event, &d.RequestID, &d.TraceID, &d.RunID, &d.Sequence, &state, &d.AttemptsCount,
+		&next, &d.Status, &took, &e.Kind, &e.Message, &created, &finished, &d.Channel)
 	if err != nil {
 		return nil, err
 	}
@@ -60,54 +61,53 @@ func scanDelivery(scan func(to ...any) error) (*bugle.Delivery, error) {
 // Deliveries returns a page of the organization's deliveries, newest first.
 func (s *Store) Deliveries(ctx context.Context, organizationID int64, f DeliveryFilter, p PageRequest) (Page[*bugle.Delivery], error) {
 	page := Page[*bugle.Delivery]{Number: p.Number, Limit: p.Limit}
-	where, args := []string{"d.organization_id = $1"}, []any{organizationID}
-	add := func(condition string, v any) {
-		args = append(args, v)
-		where = append(where, fmt.Sprintf(condition, len(args)))
-	}
+	w := newWhere("d.organization_id", organizationID)
 	from := " FROM deliveries d "
 	if f.Event != "" || f.RequestID != "" || f.StatusCode != 0 {
 		from = fromDeliveries
 	}
 	if f.WebhookID != 0 {
-		add("d.webhook_id = $%d", f.WebhookID)
+		w.add("d.webhook_id = $%d", f.WebhookID)
+	}
+	if f.Channel != "" {
+		w.add("d.webhook_id = (SELECT id FROM webhooks WHERE organization_id = d.organization_id AND channel = $%d)", f.Channel)
 	}
 	switch f.State {
 	case bugle.Pending:
-		where = append(where, "d.state IN (0, 1)")
+		w.addPlain("d.state IN (0, 1)")
 	case bugle.Delivered:
-		where = append(where, "d.state = 2")
+		w.addPlain("d.state = 2")
 	case bugle.Failed:
-		where = append(where, "d.state = 3")
+		w.addPlain("d.state = 3")
 	case bugle.Cancelled:
-		where = append(where, "d.state = 4")
+		w.addPlain("d.state = 4")
 	}
 	if f.Event != "" {
-		add("e.name = $%d", f.Event)
+		w.add("e.name = $%d", f.Event)
 	}
 	if f.RequestID != "" {
-		add("e.request_id = $%d", f.RequestID)
+		w.add("e.request_id = $%d", f.RequestID)
 	}
 	if f.StatusCode != 0 {
-		add("a.status_code = $%d", f.StatusCode)
+		w.add("a.status_code = $%d", f.StatusCode)
 	}
 	if !f.Since.IsZero() {
-		add("d.created_us >= $%d", f.Since.UnixMicro())
+		w.add("d.created_us >= $%d", f.Since.UnixMicro())
 	}
 	if !f.Until.IsZero() {
-		add("d.created_us < $%d", f.Until.UnixMicro())
+		w.add("d.created_us < $%d", f.Until.UnixMicro())
 	}
-	condition := " WHERE " + strings.Join(where, " AND ")
+	condition := w.String()
 	c := s.view()
-	if err := c.one(ctx, []any{&page.Total}, "SELECT COUNT(*)"+from+condition, args...); err != nil {
+	if err := c.one(ctx, []any{&page.Total}, "SELECT COUNT(*)"+from+condition, w.args...); err != nil {
 		return page, fmt.Errorf("count deliveries: %w", err)
 	}
-	args = append(args, p.Limit, p.offset())
+	condition += " ORDER BY d.id DESC" + w.limit(p)
 	err := c.each(ctx, func(scan func(to ...any) error) error {
 		d, err := scanDelivery(scan)
 		page.Items = append(page.Items, d)
 		return err
-	}, "SELECT "+deliveryColumns+fromDeliveries+condition+fmt.Sprintf(" ORDER BY d.id DESC LIMIT $%d OFFSET $%d", len(args)-1, len(args)), args...)
+	}, "SELECT "+deliveryColumns+fromDeliveries+condition, w.args...)
 	if err != nil {
 		return page, fmt.Errorf("list deliveries: %w", err)
 	}
@@ -206,7 +206,7 @@ func (tx *Tx) Redeliver(organizationID, id int64) (*bugle.Delivery, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := tx.Webhook(organizationID, d.WebhookID); err != nil {
+	if _, err := findWebhook(context.Background(), tx.view(), "WHERE w.organization_id = $1 AND w.id = $2", organizationID, d.WebhookID); err != nil {
 		return nil, fmt.Errorf("redeliver delivery %d: its webhook was deleted: %w", id, bugle.ErrConflict)
 	}
 	place, due := tx.placeAfter(), tx.now.UnixMicro()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/buglehq/bugle"
 	"github.com/buglehq/bugle/personnel"
@@ -45,7 +46,7 @@ func (c change) prepare(r *personnel.Resource, verb string, causes []bugle.Cause
 	}
 	event := &bugle.Event{
 		OrganizationID: c.a.OrganizationID, Name: k.Name + "." + verb, ResourceKind: k.Name, ResourceID: r.ID(),
-		RequestID: c.a.RequestID, TraceID: c.a.TraceID, CreatedAt: c.tx.now, Causes: causes, CauserID: c.a.UserID,
+		RequestID: c.a.RequestID, TraceID: c.a.TraceID, CreatedAt: c.tx.now, Causes: causes, CauserID: c.a.UserID, Chain: c.a.Chain,
 	}
 	event.Envelope, err = bugle.Envelope{
 		Event: event.Name, Created: event.CreatedAt, RequestID: event.RequestID, TraceID: event.TraceID,
@@ -57,8 +58,8 @@ func (c change) prepare(r *personnel.Resource, verb string, causes []bugle.Cause
 	return event, nil
 }
 
-// addEvent writes an event and a delivery for each webhook that subscribes to it, or, with a
-// webhookID, for that webhook alone. A nil event is none.
+// addEvent writes an event, a delivery for each webhook that subscribes to it or, with a webhookID, for
+// that webhook alone, and a pending run for each automation that it triggers. A nil event is none.
 func (tx *Tx) addEvent(e *bugle.Event, webhookID int64) error {
 	if e == nil {
 		return nil
@@ -76,15 +77,22 @@ func (tx *Tx) addEvent(e *bugle.Event, webhookID int64) error {
 		causes = string(text)
 	}
 	err := tx.one([]any{&e.ID}, `
-		INSERT INTO events (organization_id, name, resource_kind, resource_id, request_id, trace_id, causer_id, created_us, envelope, causes)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+		INSERT INTO events (organization_id, name, resource_kind, resource_id, request_id, trace_id, causer_id, created_us, envelope, causes, chain, run_id, addressed)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 		RETURNING id`,
-		e.OrganizationID, e.Name, e.ResourceKind, e.ResourceID, e.RequestID, e.TraceID, e.CauserID, e.CreatedAt.UnixMicro(), e.Envelope, causes)
+		e.OrganizationID, e.Name, e.ResourceKind, e.ResourceID, e.RequestID, e.TraceID, e.CauserID, e.CreatedAt.UnixMicro(), e.Envelope, causes,
+		e.Chain.JSON(), e.Chain.RunID, e.Addressed)
 	if err != nil {
 		return fmt.Errorf("write event %s: %w", e.Name, err)
 	}
 	if err := tx.addDeliveries(e, webhookID); err != nil {
 		return fmt.Errorf("write deliveries of %s: %w", e.Name, err)
+	}
+	if e.Addressed || webhookID != 0 {
+		return nil
+	}
+	if err := tx.addRuns(e); err != nil {
+		return fmt.Errorf("write runs of %s: %w", e.Name, err)
 	}
 	return nil
 }
@@ -144,7 +152,7 @@ func (tx *Tx) SendTest(a Actor, webhookID int64, payload any) (deliveryID int64,
 	if _, err := tx.Webhook(a.OrganizationID, webhookID); err != nil {
 		return 0, err
 	}
-	e := &bugle.Event{OrganizationID: a.OrganizationID, Name: bugle.TestEvent, RequestID: a.RequestID, TraceID: a.TraceID, CreatedAt: tx.now, CauserID: a.UserID}
+	e := &bugle.Event{OrganizationID: a.OrganizationID, Name: bugle.TestEvent, RequestID: a.RequestID, TraceID: a.TraceID, CreatedAt: tx.now, CauserID: a.UserID, Chain: a.Chain}
 	if e.Envelope, err = bugle.TestEnvelope(payload, e.CreatedAt, e.RequestID, e.TraceID).JSON(); err != nil {
 		return 0, fmt.Errorf("envelope of a test: %w", err)
 	}
@@ -152,4 +160,107 @@ func (tx *Tx) SendTest(a Actor, webhookID int64, payload any) (deliveryID int64,
 		return 0, err
 	}
 	return tx.committed.Deliveries[len(tx.committed.Deliveries)-1].ID, nil
+}
+
+const eventColumns = `e.id, e.organization_id, e.name, e.resource_kind, e.resource_id, e.request_id, e.trace_id, e.causer_id, e.created_us,
+	e.envelope, COALESCE(e.causes, ''), COALESCE(e.chain, ''), e.run_id, e.addressed`
+
+func scanEvent(scan func(to ...any) error) (*bugle.Event, error) {
+	var e bugle.Event
+	var created, run int64
+	var causes, chain string
+	err := scan(&e.ID, &e.OrganizationID, &e.Name, &e.ResourceKind, &e.ResourceID, &e.RequestID, &e.TraceID, &e.CauserID, &created,
+		&e.Envelope, &causes, &chain, &run, &e.Addressed)
+	if err != nil {
+		return nil, err
+	}
+	e.CreatedAt = fromMicroseconds(created)
+	if e.Chain, err = bugle.ParseChain(chain); err != nil {
+		return nil, fmt.Errorf("chain of event %d: %w", e.ID, err)
+	}
+	e.Chain.RunID = run
+	if causes == "" {
+		return &e, nil
+	}
+	err = decodeList(causes, func(v any) {
+		triple, _ := v.(*value.Array)
+		name, _ := triple.GetInt(0)
+		c := bugle.Cause{}
+		c.Attribute, _ = name.(string)
+		c.Old, _ = triple.GetInt(1)
+		c.New, _ = triple.GetInt(2)
+		e.Causes = append(e.Causes, c)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("causes of event %d: %w", e.ID, err)
+	}
+	return &e, nil
+}
+
+func selectEvents(ctx context.Context, c conn, where string, args ...any) ([]*bugle.Event, error) {
+	var list []*bugle.Event
+	err := c.each(ctx, func(scan func(to ...any) error) error {
+		e, err := scanEvent(scan)
+		list = append(list, e)
+		return err
+	}, "SELECT "+eventColumns+" FROM events e "+where, args...)
+	if err != nil {
+		return nil, fmt.Errorf("read events: %w", err)
+	}
+	return list, nil
+}
+
+func firstEvent(list []*bugle.Event, err error) (*bugle.Event, error) {
+	if err == nil && len(list) == 0 {
+		err = fmt.Errorf("event: %w", bugle.ErrNotFound)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return list[0], nil
+}
+
+// EventsByID returns those of the events that are there, of any organization.
+func (s *Store) EventsByID(ctx context.Context, ids []int64) ([]*bugle.Event, error) {
+	return selectEvents(ctx, s.view(), "WHERE "+inIDs("e.id", 1), idList(ids))
+}
+
+// Event returns an event of the organization, or bugle.ErrNotFound.
+func (s *Store) Event(ctx context.Context, organizationID, id int64) (*bugle.Event, error) {
+	return firstEvent(selectEvents(ctx, s.view(), "WHERE e.organization_id = $1 AND e.id = $2", organizationID, id))
+}
+
+// NewestEvent returns the last event of a name, or bugle.ErrNotFound.
+func (s *Store) NewestEvent(ctx context.Context, organizationID int64, name string) (*bugle.Event, error) {
+	return firstEvent(selectEvents(ctx, s.view(),
+		"WHERE e.organization_id = $1 AND e.name = $2 AND NOT e.addressed ORDER BY e.id DESC LIMIT 1", organizationID, name))
+}
+
+// EventsOf returns events of a name from after the id on, oldest first, at most limit, that were
+// created at since or later and before until; zero times are no limit.
+func (s *Store) EventsOf(ctx context.Context, organizationID int64, name string, after int64, since, until time.Time, limit int) ([]*bugle.Event, error) {
+	w := newWhere("e.organization_id", organizationID)
+	w.add("e.name = $%d", name)
+	w.addPlain("NOT e.addressed")
+	w.add("e.id > $%d", after)
+	if !since.IsZero() {
+		w.add("e.created_us >= $%d", since.UnixMicro())
+	}
+	if !until.IsZero() {
+		w.add("e.created_us < $%d", until.UnixMicro())
+	}
+	condition := w.String() + " ORDER BY e.id" + w.limit(PageRequest{Number: 1, Limit: limit})
+	return selectEvents(ctx, s.view(), condition, w.args...)
+}
+
+// Address adds an event that is made for one webhook, with a delivery, and returns the delivery's id.
+func (tx *Tx) Address(e *bugle.Event, webhookID int64) (deliveryID int64, err error) {
+	e.Addressed = true
+	if err := tx.addEvent(e, webhookID); err != nil {
+		return 0, err
+	}
+	if n := len(tx.committed.Deliveries); n > 0 && tx.committed.Deliveries[n-1].EventID == e.ID {
+		return tx.committed.Deliveries[n-1].ID, nil
+	}
+	return 0, fmt.Errorf("webhook %d: %w", webhookID, bugle.ErrNotFound)
 }

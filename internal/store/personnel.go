@@ -19,6 +19,7 @@ type Actor struct {
 	UserID         int64 // 0: nobody is known
 	RequestID      string
 	TraceID        string
+	Chain          bugle.Chain // zero: nothing that is known here caused it
 }
 
 // Get returns a resource of the organization, complete for rendering, or bugle.ErrNotFound.
@@ -308,6 +309,11 @@ func (c change) insert(r *personnel.Resource) error {
 			return err
 		}
 	}
+	if k.Beside != nil {
+		if _, err := k.Beside(c, nil, r); err != nil {
+			return err
+		}
+	}
 	if err := c.emit(r, "created", nil); err != nil {
 		return err
 	}
@@ -321,12 +327,19 @@ func (c change) insert(r *personnel.Resource) error {
 // difference it does nothing. An updated_at that differs is the caller's wish, else it becomes now.
 func (c change) update(old, r *personnel.Resource) error {
 	k := r.Kind
+	beside := false
+	if k.Beside != nil {
+		var err error
+		if beside, err = k.Beside(c, old, r); err != nil {
+			return err
+		}
+	}
 	dated := old.Get("updated_at") != r.Get("updated_at")
 	if !dated {
 		r.Set("updated_at", c.Now())
 	}
 	causes, changed := personnel.Difference(old, r)
-	if !changed && !dated {
+	if !changed && !dated && !beside {
 		return nil
 	}
 	if !changed {

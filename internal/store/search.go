@@ -49,8 +49,17 @@ func (s *Store) Search(ctx context.Context, organizationID int64, search *person
 
 // CustomKeys returns the keys of the organization's custom fields.
 func (s *Store) CustomKeys(ctx context.Context, organizationID int64) (map[string]bool, error) {
+	return customKeys(ctx, s.view(), organizationID)
+}
+
+// CustomKeys is that of Store, within the transaction.
+func (tx *Tx) CustomKeys(organizationID int64) (map[string]bool, error) {
+	return customKeys(context.Background(), tx.view(), organizationID)
+}
+
+func customKeys(ctx context.Context, c conn, organizationID int64) (map[string]bool, error) {
 	keys := map[string]bool{}
-	err := s.view().each(ctx, func(scan func(to ...any) error) error {
+	err := c.each(ctx, func(scan func(to ...any) error) error {
 		var key string
 		err := scan(&key)
 		keys[key] = true

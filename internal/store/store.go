@@ -32,7 +32,7 @@ type Store struct {
 	clock   clockwork.Clock
 	baseURL string
 
-	committed func(Committed)
+	committed []func(Committed)
 	dropped   func(paths []string)
 }
 
@@ -68,7 +68,7 @@ func Open(ctx context.Context, name string, o Options) (*Store, error) {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
 	s := &Store{clock: o.Clock, baseURL: strings.TrimRight(o.BaseURL, "/")}
-	s.committed, s.dropped = func(Committed) {}, o.Dropped
+	s.dropped = o.Dropped
 	if o.Exclusive {
 		s.lock = flock.New(path + ".lock")
 		if locked, err := s.lock.TryLock(); err != nil {
@@ -117,16 +117,19 @@ func (s *Store) Closed() bool {
 	return s.writer.closed
 }
 
-// Committed is what a commit means for the delivery engine.
+// Committed is what a commit means for those who work on what is owed.
 type Committed struct {
 	Deliveries []NewDelivery // that are due, in the order of their lanes
 	Webhooks   []int64       // whose settings changed, or whose deliveries did otherwise: to be read anew
+	Runs       bool          // there are new pending runs of automations
+	Sendings   bool          // there are new sendings of messages, or their times changed
+	Retries    bool          // deliveries that waited for another attempt need not wait any more
 }
 
-// Notify names who is told after a commit, before those who wait for it. It is called one commit at
-// a time and in their order, must not block nor call the store, and is to be set before the first
+// Notify adds who is told after a commit, before those who wait for it. It is called one commit at
+// a time and in their order, must not block nor call the store, and is to be added before the first
 // change.
-func (s *Store) Notify(committed func(Committed)) { s.committed = committed }
+func (s *Store) Notify(committed func(Committed)) { s.committed = append(s.committed, committed) }
 
 // Update runs fn in a transaction and returns once it is committed; by then others have been told.
 // Changes that arrive together share a commit. If fn fails its changes are undone, those of others

@@ -12,17 +12,17 @@ import (
 
 const webhookColumns = `w.id, w.organization_id, w.name, w.description, w.url, w.method, w.secret, w.old_secret, w.old_secret_us,
 	w.status, w.timeout_seconds, w.max_attempts, w.retry_schedule, w.max_concurrency, w.rate_per_second, w.ordered, w.headers,
-	w.created_us, w.updated_us, l.consecutive_failures, l.last_success_us, l.last_failure_us`
+	w.created_us, w.updated_us, w.channel, w.settings, l.consecutive_failures, l.last_success_us, l.last_failure_us`
 
 const fromWebhooks = ` FROM webhooks w JOIN lanes l ON l.webhook_id = w.id `
 
 func scanWebhook(scan func(to ...any) error) (*bugle.Webhook, error) {
 	var w bugle.Webhook
 	var oldSecret, created, updated, success, failure int64
-	var schedule, headers string
+	var schedule, headers, settings string
 	err := scan(&w.ID, &w.OrganizationID, &w.Name, &w.Description, &w.URL, &w.Method, &w.Secret, &w.OldSecret, &oldSecret,
 		&w.Status, &w.TimeoutSeconds, &w.MaxAttempts, &schedule, &w.MaxConcurrency, &w.RatePerSecond, &w.Ordered, &headers,
-		&created, &updated, &w.Health.ConsecutiveFailures, &success, &failure)
+		&created, &updated, &w.Channel, &settings, &w.Health.ConsecutiveFailures, &success, &failure)
 	if err != nil {
 		return nil, err
 	}
@@ -45,6 +45,13 @@ func scanWebhook(scan func(to ...any) error) (*bugle.Webhook, error) {
 		w.Headers = append(w.Headers, h)
 	}); err != nil {
 		return nil, fmt.Errorf("headers of webhook %d: %w", w.ID, err)
+	}
+	if w.Channel != "" {
+		decoded, err := value.Decode([]byte(settings))
+		if err != nil {
+			return nil, fmt.Errorf("settings of the channel %s of organization %d: %w", w.Channel, w.OrganizationID, err)
+		}
+		w.Settings, _ = decoded.(*value.Array)
 	}
 	return &w, nil
 }
@@ -106,21 +113,21 @@ func findWebhook(ctx context.Context, c conn, where string, args ...any) (*bugle
 
 // Webhook returns a webhook of the organization, or bugle.ErrNotFound.
 func (s *Store) Webhook(ctx context.Context, organizationID, id int64) (*bugle.Webhook, error) {
-	return findWebhook(ctx, s.view(), "WHERE w.organization_id = $1 AND w.id = $2", organizationID, id)
+	return findWebhook(ctx, s.view(), "WHERE w.organization_id = $1 AND w.id = $2 AND w.channel = ''", organizationID, id)
 }
 
 // Webhook is that of Store, within the transaction.
 func (tx *Tx) Webhook(organizationID, id int64) (*bugle.Webhook, error) {
-	return findWebhook(context.Background(), tx.view(), "WHERE w.organization_id = $1 AND w.id = $2", organizationID, id)
+	return findWebhook(context.Background(), tx.view(), "WHERE w.organization_id = $1 AND w.id = $2 AND w.channel = ''", organizationID, id)
 }
 
 // Webhooks returns a page of the organization's webhooks, oldest first.
 func (s *Store) Webhooks(ctx context.Context, organizationID int64, p PageRequest) (Page[*bugle.Webhook], error) {
 	page := Page[*bugle.Webhook]{Number: p.Number, Limit: p.Limit}
 	c := s.view()
-	err := c.one(ctx, []any{&page.Total}, "SELECT COUNT(*) FROM webhooks WHERE organization_id = $1", organizationID)
+	err := c.one(ctx, []any{&page.Total}, "SELECT COUNT(*) FROM webhooks WHERE organization_id = $1 AND channel = ''", organizationID)
 	if err == nil {
-		page.Items, err = selectWebhooks(ctx, c, "WHERE w.organization_id = $1 ORDER BY w.id LIMIT $2 OFFSET $3", organizationID, p.Limit, p.offset())
+		page.Items, err = selectWebhooks(ctx, c, "WHERE w.organization_id = $1 AND w.channel = '' ORDER BY w.id LIMIT $2 OFFSET $3", organizationID, p.Limit, p.offset())
 	}
 	if err != nil {
 		return page, fmt.Errorf("list webhooks: %w", err)
@@ -128,7 +135,7 @@ func (s *Store) Webhooks(ctx context.Context, organizationID int64, p PageReques
 	return page, nil
 }
 
-// LaneWebhook returns a webhook by its id alone, for the delivery engine.
+// LaneWebhook returns a webhook, or the lane of a channel, by its id alone, for the delivery engine.
 func (s *Store) LaneWebhook(ctx context.Context, id int64) (*bugle.Webhook, error) {
 	return findWebhook(ctx, s.view(), "WHERE w.id = $1", id)
 }
@@ -136,17 +143,19 @@ func (s *Store) LaneWebhook(ctx context.Context, id int64) (*bugle.Webhook, erro
 // AddWebhook writes a new webhook and gives it its id and times.
 func (tx *Tx) AddWebhook(w *bugle.Webhook) error {
 	w.CreatedAt, w.UpdatedAt = tx.now, tx.now
-	schedule, headers, err := encodeWebhook(w)
+	schedule, headers, settings, err := encodeWebhook(w)
 	if err != nil {
 		return fmt.Errorf("add webhook: %w", err)
 	}
 	err = tx.one([]any{&w.ID}, `
 		INSERT INTO webhooks (organization_id, name, description, url, method, secret, old_secret, old_secret_us, status,
-		    timeout_seconds, max_attempts, retry_schedule, max_concurrency, rate_per_second, ordered, headers, created_us, updated_us)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+		    timeout_seconds, max_attempts, retry_schedule, max_concurrency, rate_per_second, ordered, headers, created_us, updated_us,
+		    channel, settings)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
 		RETURNING id`,
 		w.OrganizationID, w.Name, w.Description, w.URL, w.Method, w.Secret, w.OldSecret, microseconds(w.OldSecretUntil), w.Status,
-		w.TimeoutSeconds, w.MaxAttempts, schedule, w.MaxConcurrency, w.RatePerSecond, w.Ordered, headers, w.CreatedAt.UnixMicro(), w.UpdatedAt.UnixMicro())
+		w.TimeoutSeconds, w.MaxAttempts, schedule, w.MaxConcurrency, w.RatePerSecond, w.Ordered, headers, w.CreatedAt.UnixMicro(), w.UpdatedAt.UnixMicro(),
+		w.Channel, settings)
 	if err != nil {
 		return fmt.Errorf("add webhook: %w", err)
 	}
@@ -159,7 +168,7 @@ func (tx *Tx) AddWebhook(w *bugle.Webhook) error {
 // SaveWebhook writes a webhook that is there already, or returns bugle.ErrNotFound.
 func (tx *Tx) SaveWebhook(w *bugle.Webhook) error {
 	w.UpdatedAt = tx.now
-	schedule, headers, err := encodeWebhook(w)
+	schedule, headers, settings, err := encodeWebhook(w)
 	if err != nil {
 		return fmt.Errorf("save webhook %d: %w", w.ID, err)
 	}
@@ -167,10 +176,10 @@ func (tx *Tx) SaveWebhook(w *bugle.Webhook) error {
 		UPDATE webhooks
 		SET    name = $1, description = $2, url = $3, method = $4, secret = $5, old_secret = $6, old_secret_us = $7, status = $8,
 		       timeout_seconds = $9, max_attempts = $10, retry_schedule = $11, max_concurrency = $12, rate_per_second = $13,
-		       ordered = $14, headers = $15, updated_us = $16
-		WHERE  id = $17 AND organization_id = $18`,
+		       ordered = $14, headers = $15, updated_us = $16, settings = $17
+		WHERE  id = $18 AND organization_id = $19`,
 		w.Name, w.Description, w.URL, w.Method, w.Secret, w.OldSecret, microseconds(w.OldSecretUntil), w.Status,
-		w.TimeoutSeconds, w.MaxAttempts, schedule, w.MaxConcurrency, w.RatePerSecond, w.Ordered, headers, w.UpdatedAt.UnixMicro(),
+		w.TimeoutSeconds, w.MaxAttempts, schedule, w.MaxConcurrency, w.RatePerSecond, w.Ordered, headers, w.UpdatedAt.UnixMicro(), settings,
 		w.ID, w.OrganizationID)
 	if err != nil {
 		return fmt.Errorf("save webhook %d: %w", w.ID, err)
@@ -185,7 +194,7 @@ func (tx *Tx) SaveWebhook(w *bugle.Webhook) error {
 	return tx.subscribe(w)
 }
 
-func encodeWebhook(w *bugle.Webhook) (schedule, headers string, err error) {
+func encodeWebhook(w *bugle.Webhook) (schedule, headers, settings string, err error) {
 	seconds := make([]any, len(w.RetrySchedule))
 	for i, s := range w.RetrySchedule {
 		seconds[i] = int64(s)
@@ -196,7 +205,11 @@ func encodeWebhook(w *bugle.Webhook) (schedule, headers string, err error) {
 	}
 	schedule, scheduleErr := encodeList(seconds...)
 	headers, headersErr := encodeList(pairs...)
-	return schedule, headers, errors.Join(scheduleErr, headersErr)
+	if w.Channel == "" {
+		return schedule, headers, "", errors.Join(scheduleErr, headersErr)
+	}
+	text, settingsErr := value.JSON(w.Settings)
+	return schedule, headers, string(text), errors.Join(scheduleErr, headersErr, settingsErr)
 }
 
 func (tx *Tx) subscribe(w *bugle.Webhook) error {
@@ -212,7 +225,7 @@ func (tx *Tx) subscribe(w *bugle.Webhook) error {
 // DeleteWebhook removes a webhook. Its deliveries stay as its log; those that are pending are
 // cancelled by the delivery engine.
 func (tx *Tx) DeleteWebhook(organizationID, id int64) error {
-	n, err := tx.count("DELETE FROM webhooks WHERE id = $1 AND organization_id = $2", id, organizationID)
+	n, err := tx.count("DELETE FROM webhooks WHERE id = $1 AND organization_id = $2 AND channel = ''", id, organizationID)
 	if err != nil {
 		return fmt.Errorf("delete webhook %d: %w", id, err)
 	}

@@ -218,6 +218,26 @@ func (w *writer) attempt(j *job) (*Tx, error) {
 	return tx, w.exec("RELEASE change")
 }
 
+// Try runs fn in a savepoint: if it fails, what it did is undone, the rest of the transaction stays, and
+// its error is returned. An error of the database itself, such as a disk that is full, ends everything.
+func (tx *Tx) Try(fn func() error) error {
+	if err := tx.exec("SAVEPOINT attempt"); err != nil {
+		return err
+	}
+	before := *tx
+	failed := call(func(*Tx) error { return fn() }, tx)
+	if failed != nil {
+		if err := tx.exec("ROLLBACK TO attempt"); err != nil {
+			return errors.Join(failed, err)
+		}
+		*tx = before
+	}
+	if err := tx.exec("RELEASE attempt"); err != nil {
+		return errors.Join(failed, err)
+	}
+	return failed
+}
+
 // call turns a panic of fn into an error, so that it ends one change and not the server.
 func call(fn func(*Tx) error, tx *Tx) (err error) {
 	defer func() {
@@ -234,9 +254,14 @@ func (w *writer) tell(txs []*Tx) {
 	for _, tx := range txs {
 		all.Deliveries = append(all.Deliveries, tx.committed.Deliveries...)
 		all.Webhooks = append(all.Webhooks, tx.committed.Webhooks...)
+		all.Runs = all.Runs || tx.committed.Runs
+		all.Sendings = all.Sendings || tx.committed.Sendings
+		all.Retries = all.Retries || tx.committed.Retries
 	}
-	if len(all.Deliveries) > 0 || len(all.Webhooks) > 0 {
-		w.store.committed(all)
+	if len(all.Deliveries) > 0 || len(all.Webhooks) > 0 || all.Runs || all.Sendings || all.Retries {
+		for _, committed := range w.store.committed {
+			committed(all)
+		}
 	}
 }
 

@@ -1054,9 +1054,12 @@ CREATE TABLE webhooks (
     ordered          BOOLEAN NOT NULL,
     headers          TEXT    NOT NULL, -- JSON object
     created_us       INTEGER NOT NULL,
-    updated_us       INTEGER NOT NULL
+    updated_us       INTEGER NOT NULL,
+    channel          TEXT    NOT NULL DEFAULT '', -- of messages, of which this is the lane; empty: a webhook
+    settings         TEXT    NOT NULL DEFAULT ''  -- of the channel, a JSON object
 );
 CREATE INDEX webhooks_organization ON webhooks (organization_id, id);
+CREATE UNIQUE INDEX webhooks_channel ON webhooks (organization_id, channel) WHERE channel <> '';
 
 -- What a webhook subscribes to. The organization is repeated so that an event finds its webhooks
 -- with one look-up.
@@ -1088,8 +1091,72 @@ CREATE TABLE events (
     causer_id       INTEGER NOT NULL, -- a user; 0: nobody is known
     created_us      INTEGER NOT NULL,
     envelope        BLOB    NOT NULL, -- the bytes that are signed and sent
-    causes          TEXT              -- JSON list of [attribute, old, new]
+    causes          TEXT,             -- JSON list of [attribute, old, new]
+    chain           TEXT,             -- JSON: what began it and which automations acted since; NULL: nothing known here caused it
+    run_id          INTEGER NOT NULL DEFAULT 0, -- the automation run that made it; 0: none did
+    addressed       BOOLEAN NOT NULL DEFAULT FALSE -- made for one delivery, and no fact of its own
 );
+-- The newest event of a name is what previews are made of.
+CREATE INDEX events_name ON events (organization_id, name, id) WHERE NOT addressed;
+
+CREATE TABLE automations (
+    id                              INTEGER PRIMARY KEY AUTOINCREMENT,
+    organization_id                 INTEGER NOT NULL REFERENCES organizations (id),
+    name                            TEXT    NOT NULL,
+    description                     TEXT    NOT NULL,
+    "trigger"                       TEXT    NOT NULL, -- the name of an event
+    condition                       TEXT    NOT NULL, -- blank: always
+    action_type                     TEXT    NOT NULL CHECK (action_type IN ('webhook', 'message', 'model_update')),
+    webhook_id                      INTEGER REFERENCES webhooks (id) ON DELETE SET NULL,
+    webhook_payload_template        TEXT    NOT NULL, -- JSON
+    webhook_payload_format          TEXT    NOT NULL CHECK (webhook_payload_format IN ('envelope', 'json', 'text')),
+    message_channels                TEXT    NOT NULL, -- JSON list
+    message_content                 TEXT    NOT NULL,
+    message_recipients_expression   TEXT    NOT NULL,
+    message_rrule                   TEXT    NOT NULL,
+    model_update_target             TEXT    NOT NULL, -- the name of a kind
+    model_update_lookup_type        TEXT    NOT NULL CHECK (model_update_lookup_type IN ('', 'expression', 'query')),
+    model_update_lookup_expression  TEXT    NOT NULL,
+    model_update_lookup_conditions  TEXT    NOT NULL, -- JSON object
+    model_update_fields             TEXT    NOT NULL, -- JSON object
+    typed_values                    BOOLEAN NOT NULL,
+    perscom_compatible              BOOLEAN NOT NULL,
+    enabled                         BOOLEAN NOT NULL,
+    priority                        INTEGER NOT NULL,
+    created_us                      INTEGER NOT NULL,
+    updated_us                      INTEGER NOT NULL
+);
+CREATE INDEX automations_trigger ON automations (organization_id, "trigger", priority DESC, id) WHERE enabled;
+CREATE INDEX automations_organization ON automations (organization_id, id);
+CREATE INDEX automations_webhook ON automations (webhook_id) WHERE webhook_id IS NOT NULL;
+
+-- One row for each evaluation of an automation: the queue of those that are pending, in the order of the
+-- id, and the log of the others.
+CREATE TABLE automation_runs (
+    id               INTEGER PRIMARY KEY AUTOINCREMENT,
+    organization_id  INTEGER NOT NULL,
+    automation_id    INTEGER NOT NULL REFERENCES automations (id) ON DELETE CASCADE,
+    event_id         INTEGER NOT NULL REFERENCES events (id),
+    status           TEXT    NOT NULL DEFAULT 'pending' CHECK (status IN ('pending', 'executed', 'condition_failed', 'failed', 'loop_stopped')),
+    condition        TEXT    NOT NULL DEFAULT '', -- as it was
+    condition_result BOOLEAN,
+    action_payload   TEXT    NOT NULL DEFAULT '', -- JSON object; empty: none
+    error            TEXT    NOT NULL DEFAULT '',
+    error_field      TEXT    NOT NULL DEFAULT '',
+    error_line       INTEGER NOT NULL DEFAULT 0,
+    error_column     INTEGER NOT NULL DEFAULT 0,
+    duration_us      INTEGER NOT NULL DEFAULT 0,
+    created_us       INTEGER NOT NULL,
+    evaluated_us     INTEGER NOT NULL DEFAULT 0, -- what now was; 0: pending
+    delivery_id      INTEGER NOT NULL DEFAULT 0, -- what it made; 0: none
+    message_id       INTEGER NOT NULL DEFAULT 0,
+    resource_kind    TEXT    NOT NULL DEFAULT '', -- what it updated; empty: nothing
+    resource_id      INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX automation_runs_pending ON automation_runs (organization_id, id) WHERE status = 'pending';
+CREATE INDEX automation_runs_automation ON automation_runs (automation_id, id);
+CREATE INDEX automation_runs_organization ON automation_runs (organization_id, id);
+CREATE INDEX automation_runs_event ON automation_runs (event_id);
 
 -- The delivery table is the queue. States: 0 due, in the order of its lane; 1 waits until
 -- next_attempt_us for another attempt; 2 delivered; 3 failed; 4 cancelled. Finished rows are in
@@ -1158,3 +1225,38 @@ CREATE TABLE import_ids (
     PRIMARY KEY (import_id, kind, source_id)
 ) WITHOUT ROWID;
 CREATE INDEX import_ids_reserved ON import_ids (kind, id) WHERE NOT copied;
+
+-- What is to be done about messages, each in steps of some recipients: the cursor and what a step makes are
+-- one transaction. The part is 'all'; or 'early' for what does not wait for the message's time, and 'rest'
+-- for what is left then.
+CREATE TABLE sendings (
+    id              INTEGER PRIMARY KEY AUTOINCREMENT,
+    organization_id INTEGER NOT NULL REFERENCES organizations (id),
+    message_id      INTEGER NOT NULL REFERENCES messages (id) ON DELETE CASCADE,
+    part            TEXT    NOT NULL CHECK (part IN ('all', 'early', 'rest')),
+    due_us          INTEGER NOT NULL,
+    begun           BOOLEAN NOT NULL DEFAULT FALSE,
+    after_user_id   INTEGER NOT NULL DEFAULT 0, -- the recipients up to this one have theirs
+    state           TEXT    NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'done')),
+    chain           TEXT,                       -- JSON: that of the message's event
+    request_id      TEXT    NOT NULL,
+    trace_id        TEXT    NOT NULL,
+    created_us      INTEGER NOT NULL
+);
+CREATE INDEX sendings_due ON sendings (due_us) WHERE state = 'pending';
+CREATE INDEX sendings_organization ON sendings (organization_id, due_us, id) WHERE state = 'pending';
+CREATE INDEX sendings_message ON sendings (message_id);
+
+-- Messages by the channels that stay within the server.
+CREATE TABLE notifications (
+    id              INTEGER PRIMARY KEY AUTOINCREMENT,
+    organization_id INTEGER NOT NULL REFERENCES organizations (id),
+    user_id         INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    message_id      INTEGER REFERENCES messages (id) ON DELETE SET NULL,
+    channel         TEXT    NOT NULL CHECK (channel IN ('database', 'broadcast')),
+    text            TEXT    NOT NULL, -- HTML
+    created_us      INTEGER NOT NULL,
+    read_us         INTEGER NOT NULL DEFAULT 0 -- 0: not read
+);
+CREATE INDEX notifications_user ON notifications (user_id, organization_id, id);
+CREATE INDEX notifications_message ON notifications (message_id);

@@ -1,0 +1,239 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/buglehq/bugle"
+	"github.com/buglehq/bugle/value"
+)
+
+// insertRuns adds a pending run for each automation that an event triggers. Their ids are in the order
+// in which they are to be evaluated.
+const insertRuns = `
+	INSERT INTO automation_runs (organization_id, automation_id, event_id, created_us)
+	SELECT organization_id, id, $1, $2
+	FROM   automations
+	WHERE  organization_id = $3 AND "trigger" = $4 AND enabled
+	ORDER  BY priority DESC, id`
+
+func (tx *Tx) addRuns(e *bugle.Event) error {
+	n, err := tx.count(insertRuns, e.ID, e.CreatedAt.UnixMicro(), e.OrganizationID, e.Name)
+	tx.committed.Runs = tx.committed.Runs || n > 0
+	return err
+}
+
+// pendingOrganizations finds the organizations with pending runs by one index look-up each.
+const pendingOrganizations = `
+WITH RECURSIVE pending (id) AS (
+    SELECT MIN(organization_id) FROM automation_runs WHERE status = 'pending'
+    UNION ALL
+    SELECT (SELECT MIN(organization_id) FROM automation_runs WHERE status = 'pending' AND organization_id > pending.id)
+    FROM   pending WHERE pending.id IS NOT NULL
+)
+SELECT id FROM pending WHERE id IS NOT NULL`
+
+// PendingOrganizations returns the ids of organizations that have pending runs.
+func (s *Store) PendingOrganizations(ctx context.Context) ([]int64, error) {
+	var ids []int64
+	err := s.view().each(ctx, func(scan func(to ...any) error) error {
+		var id int64
+		err := scan(&id)
+		ids = append(ids, id)
+		return err
+	}, pendingOrganizations)
+	if err != nil {
+		return nil, fmt.Errorf("find pending runs: %w", err)
+	}
+	return ids, nil
+}
+
+// A PendingRun is a run that is to be evaluated.
+type PendingRun struct {
+	ID           int64
+	AutomationID int64
+	EventID      int64
+	Changed      time.Time // when the automation was saved last
+}
+
+// PendingRuns returns the next runs of an organization, at most limit, in their order.
+func (s *Store) PendingRuns(ctx context.Context, organizationID int64, limit int) ([]PendingRun, error) {
+	list := make([]PendingRun, 0, limit)
+	err := s.view().each(ctx, func(scan func(to ...any) error) error {
+		var r PendingRun
+		var changed int64
+		err := scan(&r.ID, &r.AutomationID, &r.EventID, &changed)
+		r.Changed = fromMicroseconds(changed)
+		list = append(list, r)
+		return err
+	}, `
+		SELECT r.id, r.automation_id, r.event_id, a.updated_us
+		FROM   automation_runs r JOIN automations a ON a.id = r.automation_id
+		WHERE  r.organization_id = $1 AND r.status = 'pending'
+		ORDER  BY r.id
+		LIMIT  $2`, organizationID, limit)
+	if err != nil {
+		return nil, fmt.Errorf("read pending runs: %w", err)
+	}
+	return list, nil
+}
+
+// FinishRun writes how a pending run ended. It reports false, and nothing is written, if the run is
+// not pending any more or was deleted with its automation.
+func (tx *Tx) FinishRun(r *bugle.Run) (bool, error) {
+	payload := ""
+	if r.ActionPayload != nil {
+		text, err := value.JSON(r.ActionPayload)
+		if err != nil {
+			return false, fmt.Errorf("finish run %d: %w", r.ID, err)
+		}
+		payload = string(text)
+	}
+	n, err := tx.count(`
+		UPDATE automation_runs
+		SET    status = $1, condition = $2, condition_result = $3, action_payload = $4, error = $5, error_field = $6, error_line = $7,
+		       error_column = $8, duration_us = $9, evaluated_us = $10, delivery_id = $11, message_id = $12, resource_kind = $13, resource_id = $14
+		WHERE  id = $15 AND status = 'pending'`,
+		string(r.Status), r.Condition, r.ConditionResult, payload, r.Error, r.ErrorField, r.ErrorLine, r.ErrorColumn, r.Took.Microseconds(),
+		microseconds(r.EvaluatedAt), r.DeliveryID, r.MessageID, r.ResourceKind, r.ResourceID, r.ID)
+	if err != nil {
+		return false, fmt.Errorf("finish run %d: %w", r.ID, err)
+	}
+	return n == 1, nil
+}
+
+const runColumns = `r.id, r.organization_id, r.automation_id, r.event_id, r.status, r.condition, r.condition_result, r.action_payload,
+	r.error, r.error_field, r.error_line, r.error_column, r.duration_us, r.created_us, r.evaluated_us, r.delivery_id, r.message_id,
+	r.resource_kind, r.resource_id`
+
+func scanRun(scan func(to ...any) error, more ...any) (*bugle.Run, error) {
+	var r bugle.Run
+	var payload string
+	var took, created, evaluated int64
+	err := scan(append([]any{&r.ID, &r.OrganizationID, &r.AutomationID, &r.EventID, &r.Status, &r.Condition, &r.ConditionResult, &payload,
+		&r.Error, &r.ErrorField, &r.ErrorLine, &r.ErrorColumn, &took, &created, &evaluated, &r.DeliveryID, &r.MessageID,
+		&r.ResourceKind, &r.ResourceID}, more...)...)
+	if err != nil {
+		return nil, err
+	}
+	r.Took = time.Duration(took) * time.Microsecond
+	r.CreatedAt, r.EvaluatedAt = fromMicroseconds(created), fromMicroseconds(evaluated)
+	if payload != "" {
+		decoded, err := value.Decode([]byte(payload))
+		if err != nil {
+			return nil, fmt.Errorf("action payload of run %d: %w", r.ID, err)
+		}
+		r.ActionPayload, _ = decoded.(*value.Array)
+	}
+	return &r, nil
+}
+
+// A LoggedRun is a run as its log shows it, with what it is about.
+type LoggedRun struct {
+	bugle.Run
+	Automation  string // its name
+	Trigger     string // the event's name
+	SubjectKind string // the event's resource
+	SubjectID   int64
+	CauserID    int64
+	Chain       bugle.Chain // the event's
+}
+
+// A RunFilter narrows a list of runs; what is zero does not.
+type RunFilter struct {
+	AutomationID int64
+	EventID      int64
+	Status       bugle.RunStatus
+	Trigger      string
+	Since        time.Time // created at this time or later
+	Until        time.Time // created before this time
+}
+
+const fromRuns = ` FROM automation_runs r JOIN automations a ON a.id = r.automation_id JOIN events e ON e.id = r.event_id `
+
+const loggedColumns = runColumns + ", a.name, e.name, e.resource_kind, e.resource_id, e.causer_id, COALESCE(e.chain, '')"
+
+func scanLogged(scan func(to ...any) error) (*LoggedRun, error) {
+	var l LoggedRun
+	var chain string
+	r, err := scanRun(scan, &l.Automation, &l.Trigger, &l.SubjectKind, &l.SubjectID, &l.CauserID, &chain)
+	if err != nil {
+		return nil, err
+	}
+	l.Run = *r
+	l.Chain, err = bugle.ParseChain(chain)
+	return &l, err
+}
+
+// Runs returns a page of the organization's runs, newest first.
+func (s *Store) Runs(ctx context.Context, organizationID int64, f RunFilter, p PageRequest) (Page[*LoggedRun], error) {
+	page := Page[*LoggedRun]{Number: p.Number, Limit: p.Limit}
+	w := newWhere("r.organization_id", organizationID)
+	from := " FROM automation_runs r "
+	if f.AutomationID != 0 {
+		w.add("r.automation_id = $%d", f.AutomationID)
+	}
+	if f.EventID != 0 {
+		w.add("r.event_id = $%d", f.EventID)
+	}
+	if f.Status != "" {
+		w.add("r.status = $%d", string(f.Status))
+	}
+	if f.Trigger != "" {
+		from = fromRuns
+		w.add("e.name = $%d", f.Trigger)
+	}
+	if !f.Since.IsZero() {
+		w.add("r.created_us >= $%d", f.Since.UnixMicro())
+	}
+	if !f.Until.IsZero() {
+		w.add("r.created_us < $%d", f.Until.UnixMicro())
+	}
+	c := s.view()
+	if err := c.one(ctx, []any{&page.Total}, "SELECT COUNT(*)"+from+w.String(), w.args...); err != nil {
+		return page, fmt.Errorf("count runs: %w", err)
+	}
+	condition := w.String() + " ORDER BY r.id DESC" + w.limit(p)
+	err := c.each(ctx, func(scan func(to ...any) error) error {
+		r, err := scanLogged(scan)
+		page.Items = append(page.Items, r)
+		return err
+	}, "SELECT "+loggedColumns+fromRuns+condition, w.args...)
+	if err != nil {
+		return page, fmt.Errorf("list runs: %w", err)
+	}
+	return page, nil
+}
+
+// Run returns a run of the organization, or bugle.ErrNotFound.
+func (s *Store) Run(ctx context.Context, organizationID, id int64) (*LoggedRun, error) {
+	var r *LoggedRun
+	err := s.view().each(ctx, func(scan func(to ...any) error) (err error) {
+		r, err = scanLogged(scan)
+		return err
+	}, "SELECT "+loggedColumns+fromRuns+"WHERE r.organization_id = $1 AND r.id = $2", organizationID, id)
+	if err == nil && r == nil {
+		err = bugle.ErrNotFound
+	}
+	if err != nil {
+		return nil, fmt.Errorf("run %d: %w", id, err)
+	}
+	return r, nil
+}
+
+// CountRuns returns how many runs each of the automations has had.
+func (s *Store) CountRuns(ctx context.Context, automationIDs []int64) (map[int64]int, error) {
+	counts := make(map[int64]int, len(automationIDs))
+	err := s.view().each(ctx, func(scan func(to ...any) error) error {
+		var id int64
+		var n int
+		err := scan(&id, &n)
+		counts[id] = n
+		return err
+	}, "SELECT automation_id, COUNT(*) FROM automation_runs WHERE "+inIDs("automation_id", 1)+" GROUP BY automation_id", idList(automationIDs))
+	if err != nil {
+		return nil, fmt.Errorf("count runs: %w", err)
+	}
+	return counts, nil
+}
