@@ -183,7 +183,8 @@ func (w *Webhook) Setting(name string) string {
 	return ""
 }
 
-// Secrets are what must not be seen of the lane's settings. Of a URL it is the path as well.
+// Secrets are what must not be seen of the lane's settings. Of a URL it is the path, and its longer parts, as
+// well.
 func (w *Webhook) Secrets() []string {
 	c := ChannelByName(w.Channel)
 	if c == nil {
@@ -198,6 +199,11 @@ func (w *Webhook) Secrets() []string {
 		secrets = append(secrets, text)
 		if u, err := url.Parse(text); s.Type == URLSetting && err == nil && len(u.Path) > 1 {
 			secrets = append(secrets, u.RequestURI(), u.Path)
+			for part := range strings.SplitSeq(u.Path, "/") {
+				if len(part) >= 8 {
+					secrets = append(secrets, part)
+				}
+			}
 		}
 	}
 	return secrets

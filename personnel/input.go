@@ -81,7 +81,10 @@ func (r *Resource) readExtras(sent *value.Array, invalid *bugle.InvalidError) {
 		}
 		stored, wanted := f.store(v)
 		if text, ok := stored.(string); ok && wanted == "" {
-			wanted = f.Check(text)
+			if problem := f.Check(text); problem != "" {
+				invalid.Add(f.Name, "The %s field %s.", f.Name, problem)
+				continue
+			}
 		}
 		if wanted != "" {
 			invalid.Add(f.Name, "The %s field %s, not %s.", f.Name, wanted, value.Describe(v))

@@ -146,7 +146,7 @@ type Field struct {
 	As       func(stored any) any              // how it is rendered; nil: as it is stored
 	Refers   string                            // kind of a Reference
 	Cascade  bool                              // of a Reference: deleted with the row it refers to, rather than set to null
-	Check    func(text string) (wanted string) // of one of the Extras: what else it must be, as Wanted
+	Check    func(text string) (wanted string) // of one of the Extras: what else it must be, and why it is not
 }
 
 // A Relation leads from a kind to another. Exactly one of Via, Inverse and Pivot is set.

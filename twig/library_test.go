@@ -70,8 +70,8 @@ type nodeFunc func(slots []any) any
 
 func (f nodeFunc) Eval(r *engine.Run) (any, error) { return f(r.Slots), nil }
 
-func arrowOf(f func(slots []any) any) *arrow {
-	return &arrow{slots: []int{0, 1, 2}, body: nodeFunc(f)}
+func arrowOf(f func(slots []any) any) *closure {
+	return &closure{arrow: &arrow{slots: []int{0, 1, 2}, body: nodeFunc(f)}, variables: make([]any, 3)}
 }
 
 // Whatever would explode ends with the error of the budget instead.

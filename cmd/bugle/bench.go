@@ -25,6 +25,7 @@ import (
 
 	"github.com/buglehq/bugle"
 	"github.com/buglehq/bugle/internal/delivery"
+	"github.com/buglehq/bugle/internal/dispatch"
 	"github.com/buglehq/bugle/internal/store"
 	"github.com/buglehq/bugle/personnel"
 	"github.com/buglehq/bugle/value"
@@ -42,6 +43,7 @@ type benchCommand struct {
 	Webhooks   int           `help:"Webhooks that they are for." default:"100"`
 	Hang       int           `help:"Webhooks whose receiver never answers, for the second measure of latency." default:"0" placeholder:"N"`
 	Waiting    int           `help:"Deliveries that wait for each webhook that hangs." default:"20000"`
+	Automate   bool          `help:"Measure deliveries that automations make as well, beside plain ones." name:"automations"`
 	Calm       time.Duration `help:"How long latency is measured, at 50 changes a second." default:"5s"`
 	JSON       bool          `help:"Print the figures as one JSON object." name:"json"`
 }
@@ -55,7 +57,8 @@ change to its arrival at the sink, with the change's commit to the disk in it.
 
   bugle bench
   bugle bench --deliveries 1000000
-  bugle bench --hang 1`
+  bugle bench --hang 1
+  bugle bench --automations`
 }
 
 // Validate reports options out of range.
@@ -89,8 +92,11 @@ type figures struct {
 	P99                 float64  `json:"p99_ms"`
 	HangP50             *float64 `json:"hang_p50_ms"` // with webhooks that hang; null without
 	HangP99             *float64 `json:"hang_p99_ms"`
-	ChangesPerSecond    float64  `json:"changes_per_second"` // while the deliveries were made, each change with one per webhook
-	RSS                 float64  `json:"rss_mb"`             // the most that this process ever had resident
+	ChangesPerSecond    float64  `json:"changes_per_second"`   // while the deliveries were made, each change with one per webhook
+	RSS                 float64  `json:"rss_mb"`               // the most that this process ever had resident
+	Automated           *float64 `json:"automated_per_second"` // deliveries that automations make, from the first change to the last arrival
+	Plain               *float64 `json:"plain_per_second"`     // as many that webhooks get by subscription
+	AutomatedRatio      *float64 `json:"automated_ratio"`
 	Deliveries          int      `json:"deliveries"`
 	Webhooks            int      `json:"webhooks"`
 	Hang                int      `json:"hang"`
@@ -129,6 +135,9 @@ func (f *figures) print(w io.Writer) {
 		fmt.Fprintf(w, "  beside %2d that hang     %7.1f ms p50, %.1f ms p99\n", f.Hang, *f.HangP50, *f.HangP99)
 	}
 	fmt.Fprintf(w, "changes                  %8.0f/s  (each with %d deliveries)\n", f.ChangesPerSecond, f.Webhooks)
+	if f.Automated != nil {
+		fmt.Fprintf(w, "by automations           %8.0f/s  = %.2f of plain ones  (%.0f/s, from the change to the arrival)\n", *f.Automated, *f.AutomatedRatio, *f.Plain)
+	}
 	fmt.Fprintf(w, "memory, at most          %8.0f MB\n", f.RSS)
 }
 
@@ -140,7 +149,9 @@ type bench struct {
 	stderr io.Writer
 
 	db        *store.Store
+	drains    []int64      // webhooks that are drained
 	delivered atomic.Int64 // attempts at webhooks that answer
+	arrived   atomic.Int64 // those of the measure with automations
 	enough    chan struct{}
 	mu        sync.Mutex
 	latencies []float64 // in milliseconds
@@ -156,6 +167,10 @@ func (b *bench) measure(ctx context.Context) (*figures, error) {
 	guard, err := delivery.NewGuard([]string{"127.0.0.0/8"}, nil)
 	if err != nil {
 		return nil, err
+	}
+	var dispatcher *dispatch.Dispatcher
+	if b.Automate {
+		dispatcher = dispatch.NewDispatcher(b.db, dispatch.Options{})
 	}
 	newEngine := func() *delivery.Engine {
 		return delivery.NewEngine(b.db, delivery.NewClient(guard, delivery.ClientOptions{}),
@@ -173,7 +188,7 @@ func (b *bench) measure(ctx context.Context) (*figures, error) {
 
 	b.enough = make(chan struct{})
 	began := time.Now()
-	stop := sending(ctx, engine)
+	stop := running(ctx, engine.Run)
 	bar := b.progress(f.Deliveries, "deliver")
 	for done := false; !done; {
 		select {
@@ -196,7 +211,7 @@ func (b *bench) measure(ctx context.Context) (*figures, error) {
 	f.LimitPerSecond = (f.LimitBefore + f.LimitAfter) / 2
 	f.Ratio = f.DeliveriesPerSecond / f.LimitPerSecond
 
-	stop = sending(ctx, newEngine())
+	stop = running(ctx, newEngine().Run)
 	defer func() { stop() }()
 	if f.P50, f.P99, err = b.latency(ctx); err != nil {
 		return nil, err
@@ -211,17 +226,22 @@ func (b *bench) measure(ctx context.Context) (*figures, error) {
 		}
 		f.HangP50, f.HangP99 = &p50, &p99
 	}
+	if b.Automate {
+		if err := b.automations(ctx, dispatcher, f); err != nil {
+			return nil, fmt.Errorf("measure automations: %w", err)
+		}
+	}
 	f.RSS = peakMemory()
 	return f, nil
 }
 
-// sending starts an engine and returns what stops it.
-func sending(ctx context.Context, e *delivery.Engine) (stop func()) {
+// running starts something that runs until its context ends, and returns what stops it.
+func running(ctx context.Context, run func(context.Context)) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		e.Run(ctx)
+		run(ctx)
 	}()
 	return func() {
 		cancel()
@@ -238,6 +258,8 @@ func (b *bench) attempted(r delivery.AttemptReport) {
 		if b.delivered.Add(1) == int64(b.Deliveries/b.Webhooks*b.Webhooks) {
 			close(b.enough)
 		}
+	case "fan":
+		b.arrived.Add(1)
 	case "calm":
 		begun, okBegun := numberAfter(r.Envelope, stamp)
 		arrived, err := strconv.ParseInt(r.Attempt.ResponseHeaders.Get("X-Received"), 10, 64)
@@ -275,9 +297,11 @@ func (b *bench) fill(ctx context.Context, f *figures) ([]byte, error) {
 	}
 	err := b.db.Update(ctx, func(tx *store.Tx) error {
 		for i := range b.Webhooks {
-			if _, err := b.addWebhook(tx, "drain", "/drain/"+strconv.Itoa(i), "user.updated", bugle.Active); err != nil {
+			id, err := b.addWebhook(tx, "drain", "/drain/"+strconv.Itoa(i), "user.updated", bugle.Active)
+			if err != nil {
 				return err
 			}
+			b.drains = append(b.drains, id)
 		}
 		for i := range 3 {
 			if _, err := b.addWebhook(tx, "calm", "/calm/"+strconv.Itoa(i), "calendar.updated", bugle.Active); err != nil {

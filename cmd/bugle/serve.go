@@ -14,6 +14,7 @@ import (
 
 	"github.com/buglehq/bugle/internal/api"
 	"github.com/buglehq/bugle/internal/delivery"
+	"github.com/buglehq/bugle/internal/dispatch"
 	"github.com/buglehq/bugle/internal/files"
 	"github.com/buglehq/bugle/internal/store"
 )
@@ -106,7 +107,8 @@ func (c serverConfig) storageFolder() string {
 }
 
 // serve runs the server until ctx is done: the API writes changes, their events and what is owed
-// for them, and the engine sends it.
+// for them, the dispatcher does what automations say, the sender makes deliveries of messages, and the engine
+// sends what is owed.
 func serve(ctx context.Context, c serverConfig) error {
 	base := c.publicURL
 	if base == "" {
@@ -129,6 +131,8 @@ func serve(ctx context.Context, c serverConfig) error {
 	client := delivery.NewClient(c.guard, delivery.ClientOptions{})
 	defer client.Close()
 	engine := delivery.NewEngine(db, client, delivery.Options{UserAgent: userAgent(), Log: c.log, OnAttempt: c.onAttempt})
+	dispatcher := dispatch.NewDispatcher(db, dispatch.Options{Log: c.log})
+	sender := dispatch.NewSender(db, dispatch.SenderOptions{Log: c.log})
 	if _, err := db.EnsureOrganization(ctx, "My Organization"); err != nil {
 		return err
 	}
@@ -143,8 +147,11 @@ func serve(ctx context.Context, c serverConfig) error {
 		ErrorLog:          slog.NewLogLogger(c.log.Handler(), slog.LevelDebug),
 	}
 	sending, stopSending := context.WithCancel(context.WithoutCancel(ctx))
-	var work sync.WaitGroup
+	acting, stopActing := context.WithCancel(context.WithoutCancel(ctx))
+	var work, acts sync.WaitGroup
 	work.Go(func() { engine.Run(sending) })
+	acts.Go(func() { dispatcher.Run(acting) })
+	acts.Go(func() { sender.Run(acting) })
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(c.listener) }()
 	if err = c.started(db); err == nil {
@@ -154,12 +161,15 @@ func serve(ctx context.Context, c serverConfig) error {
 		case err = <-failed:
 		}
 	}
-	// Requests first, because they make deliveries; then the engine; the database closes after both.
+	// Requests first, because they make runs and messages; then those, because they make deliveries; then the
+	// engine; the database closes after all.
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
 	if closeErr := server.Shutdown(closing); closeErr != nil {
 		server.Close()
 	}
+	stopActing()
+	acts.Wait()
 	stopSending()
 	work.Wait()
 	if errors.Is(err, http.ErrServerClosed) {

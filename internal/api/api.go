@@ -69,6 +69,8 @@ func New(s *store.Store, o Options) http.Handler {
 	serve(srv, srv.webhooks())
 	srv.webhookActions()
 	srv.deliveries()
+	srv.channels()
+	srv.notifications()
 
 	srv.open = map[string]http.HandlerFunc{
 		"/health": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) },

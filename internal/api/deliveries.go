@@ -31,7 +31,11 @@ func (s *server) deliveries() {
 
 // deliveryData renders a delivery as lists have it.
 func deliveryData(d *bugle.Delivery) *value.Array {
-	var status, took, failure, run any
+	var status, took, failure, run, channel any
+	var webhook any = d.WebhookID
+	if d.Channel != "" {
+		channel, webhook = d.Channel, nil
+	}
 	if d.RunID != 0 {
 		run = d.RunID
 	}
@@ -45,7 +49,7 @@ func deliveryData(d *bugle.Delivery) *value.Array {
 		failure = value.Map("kind", string(d.Error.Kind), "message", d.Error.Message)
 	}
 	return value.Map(
-		"id", d.ID, "webhook_id", d.WebhookID, "event", d.Event, "event_id", d.EventID, "automation_log_id", run,
+		"id", d.ID, "webhook_id", webhook, "channel", channel, "event", d.Event, "event_id", d.EventID, "automation_log_id", run,
 		"request_id", d.RequestID, "trace_id", d.TraceID, "state", string(d.State), "attempts_count", int64(d.AttemptsCount),
 		"next_attempt_at", timeOrNull(d.NextAttemptAt), "status_code", status, "duration_ms", took, "error", failure,
 		"created_at", bugle.FormatTime(d.CreatedAt), "finished_at", timeOrNull(d.FinishedAt), "sequence", d.Sequence)
@@ -96,6 +100,10 @@ func deliveryFilter(q *request) (f store.DeliveryFilter, err error) {
 	f.WebhookID, f.StatusCode = number("webhook_id"), int(number("status_code"))
 	f.Since, f.Until = at("since"), at("until")
 	f.Event, f.RequestID = query.Get("event"), query.Get("request_id")
+	f.Channel = query.Get("channel")
+	if c := bugle.ChannelByName(f.Channel); f.Channel != "" && (c == nil || !c.Outside()) {
+		invalid.Add("channel", "The channel filter must be a channel that messages leave the server by, not %q.", f.Channel)
+	}
 	f.State = bugle.DeliveryState(query.Get("state"))
 	if f.State != "" && !slices.Contains(bugle.DeliveryStates, f.State) {
 		invalid.Add("state", "The state filter must be pending, delivered, failed or cancelled, not %q.", string(f.State))
@@ -152,6 +160,9 @@ func (s *server) requestData(q *request, d *bugle.Delivery, envelope []byte, att
 		last = attempts[len(attempts)-1]
 		at = last.StartedAt
 	}
+	if d.Channel != "" {
+		return s.callData(q, d, envelope, last)
+	}
 	w, err := s.store.Webhook(q.Context(), q.actor.OrganizationID, d.WebhookID)
 	if isNotFound(err) {
 		if last == nil {
@@ -179,6 +190,26 @@ func (s *server) requestData(q *request, d *bugle.Delivery, envelope []byte, att
 		headers.Set(h.Name, h.Value)
 	}
 	return value.Map("method", r.Method, "url", r.URL, "headers", headers), nil
+}
+
+// callData renders what was called last for a delivery by a channel, or will be; null if the channel is not
+// configured.
+func (s *server) callData(q *request, d *bugle.Delivery, envelope []byte, last *bugle.Attempt) (any, error) {
+	method, url := "", ""
+	if last != nil {
+		method, url = last.Method, last.URL
+	}
+	if url == "" {
+		lane, err := s.store.Lane(q.Context(), q.actor.OrganizationID, bugle.ChannelByName(d.Channel))
+		if err != nil {
+			return nil, err
+		}
+		method, url = delivery.ChannelTarget(lane, envelope)
+	}
+	if url == "" {
+		return nil, nil
+	}
+	return value.Map("method", method, "url", url, "headers", nil), nil
 }
 
 func sortedNames(h http.Header) []string {

@@ -116,7 +116,7 @@ func TestDeliveries_data(t *testing.T) {
 	a := s.want(201, "POST", "calendars", `{"name":"A","color":"#000"}`)
 	created := bugle.FormatTime(s.clock.Now())
 	base := func(pairs ...any) *value.Array {
-		d := value.Map("id", 1, "webhook_id", 1, "event", "calendar.created", "event_id", 1, "automation_log_id", nil,
+		d := value.Map("id", 1, "webhook_id", 1, "channel", nil, "event", "calendar.created", "event_id", 1, "automation_log_id", nil,
 			"request_id", a.header.Get("X-Perscom-Request-Id"), "trace_id", a.header.Get("X-Perscom-Trace-Id"), "state", "pending",
 			"attempts_count", 0, "next_attempt_at", created, "status_code", nil, "duration_ms", nil, "error", nil, "created_at", created, "finished_at", nil, "sequence", 1)
 		for key, v := range value.Map(pairs...).All() {

@@ -227,7 +227,7 @@ func component(group, name string) *value.Array {
 // pathParameters are the parameters in a path, or nil.
 func pathParameters(path string) *value.Array {
 	list := value.NewArray(2)
-	for _, name := range []string{"parent", "id"} {
+	for _, name := range []string{"parent", "id", "name"} {
 		if strings.Contains(path, "{"+name+"}") {
 			list.Append(component("parameters", name))
 		}
@@ -318,6 +318,9 @@ func parameters() *value.Array {
 			"schema", value.Map("type", "array", "items", value.Map("type", "string", "enum", value.List(paths...)))))
 	}
 	for name, p := range deliveryParameters().All() {
+		all.Set(name.String(), p)
+	}
+	for name, p := range channelParameters().All() {
 		all.Set(name.String(), p)
 	}
 	all.Set("RosterType", queried("type", "With the units' people, or with their slots and the people in them.",

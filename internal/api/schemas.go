@@ -25,6 +25,7 @@ func components() *value.Array {
 	c.shared()
 	c.webhooks()
 	c.deliveries()
+	c.channels()
 	c.errors()
 	return value.Map(
 		"securitySchemes", value.Map(
@@ -214,6 +215,9 @@ func sentSchema(k *personnel.Kind, form bool) *value.Array {
 		}
 	}
 	schema := value.Map("type", "object", "properties", properties)
+	for i := range k.Extras {
+		properties.Set(k.Extras[i].Name, sentField(&k.Extras[i], form))
+	}
 	if k.Custom {
 		schema.Set("description", "Beside these, custom fields by their keys.")
 	}
@@ -271,6 +275,8 @@ func sentField(f *personnel.Field, form bool) *value.Array {
 	switch {
 	case f.Name == "order":
 		s.Set("description", "The last place unless given.")
+	case f.Name == "rrule":
+		s.Set("description", "A rule of RFC 5545, such as `FREQ=WEEKLY;BYDAY=WE`, by which it is sent from `send_at` on; null ends that.")
 	case f.Unique:
 		s.Set("description", "Nothing else of this kind has the same.")
 	}
@@ -624,23 +630,7 @@ func (c *componentSet) webhooks() {
 		names.Append(name)
 	}
 	c.schema("EventName", value.Map("type", "string", "enum", names), "rankrecord.created")
-	ranged := func(low, high any) *value.Array { return value.Map("type", "integer", "minimum", low, "maximum", high) }
-	fields := func() *value.Array {
-		return value.Map(
-			"name", value.Map("type", "string", "minLength", 1, "maxLength", 255),
-			"description", value.Map("type", value.List("string", "null"), "maxLength", 65535),
-			"url", value.Map("type", "string", "format", "uri", "maxLength", 2048),
-			"method", value.Map("type", "string", "enum", value.List("post", "get"), "default", "post"),
-			"events", value.Map("type", "array", "items", schemaRef("EventName"), "description", "What it is told of; `webhook.test` arrives in any case."),
-			"secret", value.Map("type", "string", "minLength", 1, "maxLength", 255, "description", "Random unless given. Answered in full when it is new, else masked."),
-			"status", value.Map("type", "string", "enum", value.List("active", "paused", "disabled"), "default", "active"),
-			"timeout_seconds", ranged(1, 30), "max_attempts", ranged(1, 100),
-			"retry_schedule", value.Map("type", "array", "minItems", 1, "maxItems", 100, "items", ranged(1, 604800), "description", "Seconds to wait after each failed attempt; the last one repeats."),
-			"max_concurrency", ranged(1, 100),
-			"rate_per_second", value.Map("type", value.List("number", "null"), "minimum", 0.01, "maximum", int64(10000)),
-			"ordered", value.Map("type", "boolean", "description", "One after the other, in the order of the events."),
-			"headers", value.Map("type", value.List("object", "null"), "additionalProperties", typed("string"), "description", "Sent with every request."))
-	}
+	fields := webhookFields
 	sent := value.Map("name", "Discord relay", "url", "https://relay.example.com/hook", "events", value.List("rankrecord.created", "user.updated"))
 	c.schema("WebhookUpdate", value.Map("type", "object", "properties", fields()), sent)
 	c.schema("Webhook", value.Map("type", "object", "required", value.List("name", "url"), "properties", fields()), sent)
@@ -655,8 +645,7 @@ func (c *componentSet) webhooks() {
 	}
 	answered.Set("created_at", moment())
 	answered.Set("updated_at", moment())
-	answered.Set("health", closed(value.Map("state", value.Map("type", "string", "enum", value.List(string(bugle.Healthy), string(bugle.Failing), string(bugle.Tripped))),
-		"consecutive_failures", typed("integer"), "last_success_at", nullable(moment()), "last_failure_at", nullable(moment()), "disable_at", nullable(moment()))))
+	answered.Set("health", healthSchema())
 	w := bugle.NewWebhook()
 	w.ID, w.Name, w.URL, w.Events = 1, "Discord relay", "https://relay.example.com/hook", []string{"rankrecord.created", "user.updated"}
 	w.Secret, w.CreatedAt, w.UpdatedAt = "an example of a secret", exampleMoment, exampleMoment
@@ -674,14 +663,38 @@ func (c *componentSet) webhooks() {
 		value.Map("data", value.Map("secret", "an example of a secret", "old_secret", nil, "old_secret_until", nil)))
 }
 
+// webhookFields are what may be sent of a webhook.
+func webhookFields() *value.Array {
+	ranged := func(low, high any) *value.Array { return value.Map("type", "integer", "minimum", low, "maximum", high) }
+	return value.Map(
+		"name", value.Map("type", "string", "minLength", 1, "maxLength", 255),
+		"description", value.Map("type", value.List("string", "null"), "maxLength", 65535),
+		"url", value.Map("type", "string", "format", "uri", "maxLength", 2048),
+		"method", value.Map("type", "string", "enum", value.List("post", "get"), "default", "post"),
+		"events", value.Map("type", "array", "items", schemaRef("EventName"), "description", "What it is told of; `webhook.test` arrives in any case."),
+		"secret", value.Map("type", "string", "minLength", 1, "maxLength", 255, "description", "Random unless given. Answered in full when it is new, else masked."),
+		"status", value.Map("type", "string", "enum", value.List("active", "paused", "disabled"), "default", "active"),
+		"timeout_seconds", ranged(1, 30), "max_attempts", ranged(1, 100),
+		"retry_schedule", value.Map("type", "array", "minItems", 1, "maxItems", 100, "items", ranged(1, 604800), "description", "Seconds to wait after each failed attempt; the last one repeats."),
+		"max_concurrency", ranged(1, 100),
+		"rate_per_second", value.Map("type", value.List("number", "null"), "minimum", 0.01, "maximum", int64(10000)),
+		"ordered", value.Map("type", "boolean", "description", "One after the other, in the order of the events."),
+		"headers", value.Map("type", value.List("object", "null"), "additionalProperties", typed("string"), "description", "Sent with every request."))
+}
+
+func healthSchema() *value.Array {
+	return closed(value.Map("state", value.Map("type", "string", "enum", value.List(string(bugle.Healthy), string(bugle.Failing), string(bugle.Tripped))),
+		"consecutive_failures", typed("integer"), "last_success_at", nullable(moment()), "last_failure_at", nullable(moment()), "disable_at", nullable(moment())))
+}
+
 // deliveries adds the log.
 func (c *componentSet) deliveries() {
-	kinds := value.List("dns", "connect", "tls", "timeout", "blocked", "redirect", "status", "body", "cancelled")
+	kinds := value.List("dns", "connect", "tls", "timeout", "blocked", "redirect", "status", "body", "cancelled", "config")
 	failure := value.Map("type", value.List("object", "null"), "required", value.List("kind", "message"), "additionalProperties", false,
 		"properties", value.Map("kind", value.Map("type", "string", "enum", kinds), "message", typed("string")))
 	whole, wholeOrNull := typed("integer"), nullable(typed("integer"))
 	properties := func() *value.Array {
-		return value.Map("id", whole, "webhook_id", whole, "event", typed("string"), "event_id", whole, "automation_log_id", wholeOrNull,
+		return value.Map("id", whole, "webhook_id", annotated(nullable(typed("integer")), "Null for messages, which have a channel."), "channel", annotated(nullable(typed("string")), "Of messages; null for webhooks."), "event", typed("string"), "event_id", whole, "automation_log_id", wholeOrNull,
 			"request_id", uuidSchema(), "trace_id", uuidSchema(), "state", value.Map("type", "string", "enum", deliveryStates()), "attempts_count", whole,
 			"next_attempt_at", nullable(moment()), "status_code", wholeOrNull, "duration_ms", wholeOrNull, "error", failure,
 			"created_at", moment(), "finished_at", nullable(moment()), "sequence", annotated(typed("integer"), "Counts the deliveries of the webhook."))
@@ -697,7 +710,7 @@ func (c *componentSet) deliveries() {
 		"error", failure, "response_headers", headers, "response_body", typed("string"), "response_truncated", typed("boolean"), "remote_address", nullable(typed("string"))))
 	c.schema("Attempt", attempt, attemptData(&bugle.Attempt{Number: 1, StartedAt: exampleMoment, Status: 200, Reason: "OK", RemoteAddress: "203.0.113.7:443"}))
 	detail := properties()
-	detail.Set("payload", annotated(schemaRef("Envelope"), "What is sent."))
+	detail.Set("payload", value.Map("description", "What is sent.", "anyOf", value.List(schemaRef("Envelope"), schemaRef("ChannelPayload"))))
 	detail.Set("request", value.Map("type", value.List("object", "null"), "required", value.List("method", "url", "headers"), "additionalProperties", false,
 		"description", "The last request, or the next; signatures are masked.",
 		"properties", value.Map("method", typed("string"), "url", typed("string"), "headers", headers)))
@@ -725,7 +738,7 @@ func deliveryStates() *value.Array {
 }
 
 // deliveryFilters are the parameters that deliveryFilter reads.
-var deliveryFilters = []string{"webhook_id", "state", "event", "request_id", "since", "until", "status_code"}
+var deliveryFilters = []string{"webhook_id", "channel", "state", "event", "request_id", "since", "until", "status_code"}
 
 func deliveryParameters() *value.Array {
 	return value.Map(

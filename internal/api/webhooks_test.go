@@ -333,7 +333,7 @@ func TestWebhooks_test(t *testing.T) {
 		d := a.data(t)
 		request, trace := a.header.Get("X-Perscom-Request-Id"), a.header.Get("X-Perscom-Trace-Id")
 		now := bugle.FormatTime(storetest.Start)
-		wantEqual(t, "delivery", d, value.Map("id", i+1, "webhook_id", at(hook, "id"), "event", "webhook.test", "event_id", i+1, "automation_log_id", nil,
+		wantEqual(t, "delivery", d, value.Map("id", i+1, "webhook_id", at(hook, "id"), "channel", nil, "event", "webhook.test", "event_id", i+1, "automation_log_id", nil,
 			"request_id", request, "trace_id", trace, "state", "pending", "attempts_count", 0, "next_attempt_at", now,
 			"status_code", nil, "duration_ms", nil, "error", nil, "created_at", now, "finished_at", nil, "sequence", i+1))
 		want := value.Map("event", "webhook.test", "created", now, "request_id", request, "trace_id", trace)

@@ -134,13 +134,19 @@ func hasCard(attachments *value.Array) bool {
 // values an empty object and an empty list are the same.
 func object(v any) (o *value.Array, ok bool) {
 	a, ok := v.(*value.Array)
-	return a, ok && (a.Len() == 0 || !a.IsList())
+	if !ok || a.IsList() && a.Len() > 0 {
+		return nil, false
+	}
+	return a, true
 }
 
 // list returns a value that is sent as a JSON list.
 func list(v any) (l *value.Array, ok bool) {
 	a, ok := v.(*value.Array)
-	return a, ok && a.IsList()
+	if !ok || !a.IsList() {
+		return nil, false
+	}
+	return a, true
 }
 
 func isArray(v any) bool {

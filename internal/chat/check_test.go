@@ -93,7 +93,7 @@ func TestCheck_discord(t *testing.T) {
 		{`{"content": "Hi @here"}`, `content: The content has @here, which notifies many people; "allowed_mentions": {"parse": []} lets it notify nobody.`},
 		{`{"content": "Hi <@&123>"}`, `content: The content has <@&123>, which notifies many people; "allowed_mentions": {"parse": []} lets it notify nobody.`},
 		{`{"content": "Hi @everyone", "allowed_mentions": null}`, `content: The content has @everyone, which notifies many people; "allowed_mentions": {"parse": []} lets it notify nobody.`},
-		{`{"content": "Hi <@123> and a@herein.example"}`, `content: The content has @here, which notifies many people; "allowed_mentions": {"parse": []} lets it notify nobody.`},
+		{`{"content": "Hi <@123>, joe@here.example"}`, `content: The content has @here, which notifies many people; "allowed_mentions": {"parse": []} lets it notify nobody.`},
 		{`{"content": "Hi <@123>"}`, ""},
 		{`{"content": "Hi @everyone", "allowed_mentions": {"parse": []}}`, ""},
 		{`{"content": "Hi @everyone", "allowed_mentions": {"parse": ["everyone"]}}`, ""},
@@ -178,7 +178,7 @@ func TestCheck_discordEmbeds(t *testing.T) {
 		{`{"thumbnail": {"height": 1}}`, `! embeds.0.thumbnail.url: The thumbnail has no url; Discord wants one.`},
 		{`{"image": "https://e.com/a.png"}`, `! embeds.0.image: The image is "https://e.com/a.png"; Discord wants an object.`},
 	})
-	for i, rules := range [][]rule{{
+	fields := []rule{
 		{`‹{"name":"x","value":"y"},*25›`, ""},
 		{`‹{"name":"x","value":"y"},*26›`, `! embeds.0.fields: There are 26 fields; Discord refuses more than 25.`},
 		{`{"name": "‹x*256›", "value": "‹x*1024›", "inline": true}`, ""},
@@ -192,14 +192,11 @@ func TestCheck_discordEmbeds(t *testing.T) {
 		{`{"name": "x", "value": 1, "values": 1}`, `! embeds.0.fields.0.value: The field's value is 1; Discord wants a text.` + "\n" +
 			`embeds.0.fields.0.values: Discord does not know "values" and ignores it; perhaps "value" was meant.`},
 		{`"x"`, `! embeds.0.fields.0: The field is "x"; Discord wants an object.`},
-	}} {
-		for j, r := range rules {
-			rules[j].body = `{"fields": [` + r.body + `]}`
-		}
-		if i == 0 {
-			wrap(rules)
-		}
 	}
+	for i, r := range fields {
+		fields[i].body = `{"fields": [` + r.body + `]}`
+	}
+	wrap(fields)
 	check(t, Discord, []rule{
 		{`{"embeds": [{"fields": "x"}]}`, `! embeds.0.fields: The fields are "x"; Discord wants a list.`},
 		// 4096 + 256 + 256 + 1024 + 200 + 168 are 6000, over two embeds.

@@ -284,6 +284,9 @@ func (e *Engine) committed(c store.Committed) {
 	if e.stopping {
 		return // the next run finds it in the table
 	}
+	if c.Retries {
+		e.retryAt(e.o.Clock.Now())
+	}
 	for _, id := range c.Webhooks {
 		if l := e.lanes[id]; l != nil {
 			l.stale = true
@@ -428,8 +431,9 @@ func (e *Engine) attempt(ctx context.Context, l *lane, hook *bugle.Webhook, d st
 		return done
 	}
 	a := &bugle.Attempt{Number: d.Attempts + 1, StartedAt: e.o.Clock.Now().UTC(), URL: hook.URL}
-	r, err := NewRequest(hook, d.ID, envelope, a.StartedAt, e.o.UserAgent)
-	if err != nil {
+	if hook.Channel != "" {
+		e.byChannel(ctx, hook, d.ID, envelope, a)
+	} else if r, err := NewRequest(hook, d.ID, envelope, a.StartedAt, e.o.UserAgent); err != nil {
 		a.Error = &bugle.AttemptError{Kind: bugle.ErrorConnect, Message: "the request cannot be built: " + err.Error()}
 	} else {
 		a.Method = r.Method
@@ -474,7 +478,9 @@ func (e *Engine) finish(f *finished) {
 		e.schedule(l)
 		return
 	}
-	l.health = l.health.After(f.attempt.OK(), e.o.Clock.Now().UTC())
+	if failed := f.attempt.Error; failed == nil || !failed.Permanent { // which says nothing of the receiver
+		l.health = l.health.After(f.attempt.OK(), e.o.Clock.Now().UTC())
+	}
 	if f.outcome.HoldUntil.After(l.holdTo) {
 		l.holdTo = f.outcome.HoldUntil
 	}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"log/slog"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -27,7 +28,7 @@ type Options struct {
 }
 
 const (
-	batchSize  = 64                     // runs that end in one transaction
+	batchSize  = 256                    // runs that end in one transaction
 	batchTime  = 100 * time.Millisecond // a batch that has taken longer is ended early
 	turns      = 4                      // batches of an organization before others get their turn
 	retryPause = time.Second            // after an error of the database
@@ -132,21 +133,34 @@ func (d *Dispatcher) leave(organizationID int64) {
 	delete(d.busy, organizationID)
 }
 
-// work ends some batches of an organization.
+// work ends some batches of an organization. While one is being written, the next is evaluated.
 func (d *Dispatcher) work(ctx context.Context, organizationID int64) {
+	finishing := context.WithoutCancel(ctx)
+	written := make(chan error, 1)
+	written <- nil
+	after := int64(0)
+	var err error
 	for range turns {
-		if ctx.Err() != nil {
-			return
+		var batch []decided
+		if ctx.Err() == nil {
+			batch, err = d.next(finishing, organizationID, after)
 		}
-		n, err := d.Step(context.WithoutCancel(ctx), organizationID)
-		if err != nil {
-			d.o.Log.ErrorContext(ctx, "runs cannot be ended", "organization", organizationID, "error", err)
-			d.pause(ctx)
-			return
+		if writeErr := <-written; writeErr != nil {
+			err = writeErr
 		}
-		if n == 0 {
-			return
+		if err != nil || len(batch) == 0 {
+			written <- nil
+			break
 		}
+		after = batch[len(batch)-1].run.ID
+		go func() { written <- d.end(finishing, batch) }()
+	}
+	if writeErr := <-written; writeErr != nil {
+		err = writeErr
+	}
+	if err != nil {
+		d.o.Log.ErrorContext(ctx, "runs cannot be ended", "organization", organizationID, "error", err)
+		d.pause(ctx)
 	}
 }
 
@@ -167,30 +181,26 @@ type decided struct {
 
 // Step evaluates the next pending runs of an organization and ends them, and returns how many they were.
 func (d *Dispatcher) Step(ctx context.Context, organizationID int64) (int, error) {
+	batch, err := d.next(ctx, organizationID, 0)
+	if err == nil {
+		err = d.end(ctx, batch)
+	}
+	return len(batch), err
+}
+
+// next evaluates the pending runs that follow the id.
+func (d *Dispatcher) next(ctx context.Context, organizationID, after int64) ([]decided, error) {
 	d.mu.Lock()
 	limit := batchSize
 	if len(d.trouble) > 0 { // to find the one that cannot be ended
 		limit = 1
 	}
 	d.mu.Unlock()
-	pending, err := d.store.PendingRuns(ctx, organizationID, limit)
+	pending, err := d.store.PendingRuns(ctx, organizationID, after, limit)
 	if err != nil || len(pending) == 0 {
-		return 0, err
+		return nil, err
 	}
-	batch, err := d.decide(ctx, organizationID, pending)
-	if err != nil {
-		return 0, err
-	}
-	if err := d.end(ctx, batch); err != nil {
-		d.mu.Lock()
-		d.trouble[batch[0].run.ID]++
-		d.mu.Unlock()
-		return 0, err
-	}
-	d.mu.Lock()
-	clear(d.trouble)
-	d.mu.Unlock()
-	return len(batch), nil
+	return d.decide(ctx, organizationID, pending)
 }
 
 // decide evaluates runs, or as many of them as there is time for.
@@ -207,6 +217,9 @@ func (d *Dispatcher) decide(ctx context.Context, organizationID int64, pending [
 	causers := causers{store: d.store, organizationID: organizationID}
 	began, now := time.Now(), d.o.Clock.Now().UTC().Truncate(time.Microsecond)
 	from := &cachedReader{Store: d.store}
+	if err := from.prefetch(ctx, organizationID, programs); err != nil {
+		return nil, err
+	}
 	batch := make([]decided, 0, len(pending))
 	for _, next := range pending {
 		e, p := events[next.EventID], programs[next.AutomationID]
@@ -252,14 +265,34 @@ func (d *Dispatcher) end(ctx context.Context, batch []decided) error {
 	if len(batch) == 0 {
 		return nil
 	}
+	ids := make([]int64, len(batch))
+	for i := range batch {
+		ids[i] = batch[i].run.ID
+	}
 	err := d.store.Update(ctx, func(tx *store.Tx) error {
+		pending, err := tx.StillPending(ids)
+		if err != nil {
+			return err
+		}
 		for i := range batch {
-			if err := d.endOne(tx, &batch[i]); err != nil {
+			if !pending[batch[i].run.ID] { // it was deleted with its automation
+				continue
+			}
+			if err := endOne(tx, &batch[i]); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+	d.mu.Lock()
+	if err != nil {
+		d.trouble[batch[0].run.ID]++
+	} else {
+		for _, id := range ids {
+			delete(d.trouble, id)
+		}
+	}
+	d.mu.Unlock()
 	if err != nil {
 		return err
 	}
@@ -272,59 +305,51 @@ func (d *Dispatcher) end(ctx context.Context, batch []decided) error {
 	return nil
 }
 
-// errGone says that a run is not pending any more, so that what it did must not be.
-var errGone = errors.New("the run is not pending any more")
-
-func (d *Dispatcher) endOne(tx *store.Tx, one *decided) error {
+// endOne does what a run is to do, and writes that it has ended. If its action fails, the run has
+// failed; an error is one of the database.
+func endOne(tx *store.Tx, one *decided) error {
 	r := one.run
-	finish := func() error {
-		ok, err := tx.FinishRun(r)
-		if err == nil && !ok {
-			err = errGone
-		}
-		return err
-	}
 	if one.effect == nil {
-		if err := finish(); err != nil && !errors.Is(err, errGone) {
-			return err
-		}
-		return nil
+		return tx.FinishRun(r)
 	}
 	a := store.Actor{OrganizationID: r.OrganizationID, RequestID: one.event.RequestID, TraceID: one.event.TraceID, Chain: one.after}
-	err := tx.Try(func() error {
-		if err := one.effect.apply(tx, a, r); err != nil {
+	var err error
+	if one.effect.whole() {
+		err = one.effect.apply(tx, a, r)
+	} else {
+		err = tx.Try(func() error { return one.effect.apply(tx, a, r) })
+	}
+	if err != nil {
+		if !isOwn(err) {
 			return err
 		}
-		return finish()
-	})
-	if err == nil || errors.Is(err, errGone) {
-		return nil
+		*r = bugle.Run{ID: r.ID, OrganizationID: r.OrganizationID, AutomationID: r.AutomationID, EventID: r.EventID, Status: bugle.RunFailed,
+			Condition: r.Condition, Took: r.Took, EvaluatedAt: r.EvaluatedAt}
+		describe(r, err)
 	}
-	if !isOwn(err) {
-		return err
-	}
-	*r = bugle.Run{ID: r.ID, OrganizationID: r.OrganizationID, AutomationID: r.AutomationID, EventID: r.EventID, Status: bugle.RunFailed,
-		Condition: r.Condition, Took: r.Took, EvaluatedAt: r.EvaluatedAt}
-	describe(r, err)
-	if err := finish(); err != nil && !errors.Is(err, errGone) {
-		return err
-	}
-	return nil
+	return tx.FinishRun(r)
 }
 
 // compiled returns the programs of the automations of runs, as they are now.
 func (d *Dispatcher) compiled(ctx context.Context, pending []store.PendingRun) (map[int64]*program, error) {
-	found := make(map[int64]*program, 8)
+	var ids []int64
+	for _, next := range pending {
+		if !slices.Contains(ids, next.AutomationID) {
+			ids = append(ids, next.AutomationID)
+		}
+	}
+	times, err := d.store.AutomationTimes(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	found := make(map[int64]*program, len(ids))
 	var missing []int64
 	d.mu.Lock()
-	for _, next := range pending {
-		if found[next.AutomationID] != nil {
-			continue
-		}
-		if p := d.programs[next.AutomationID]; p != nil && p.UpdatedAt.Equal(next.Changed) {
-			found[p.ID] = p
+	for id, saved := range times {
+		if p := d.programs[id]; p != nil && p.UpdatedAt.Equal(saved) {
+			found[id] = p
 		} else {
-			missing = append(missing, next.AutomationID)
+			missing = append(missing, id)
 		}
 	}
 	d.mu.Unlock()
@@ -405,6 +430,25 @@ func (c *causers) get(ctx context.Context, id int64) (*value.Array, error) {
 type cachedReader struct {
 	*store.Store
 	webhooks map[int64]*bugle.Webhook
+}
+
+// prefetch reads the webhooks of programs.
+func (c *cachedReader) prefetch(ctx context.Context, organizationID int64, programs map[int64]*program) error {
+	c.webhooks = map[int64]*bugle.Webhook{}
+	var ids []int64
+	for _, p := range programs {
+		if p.ActionType == bugle.SendWebhook && p.WebhookID != 0 {
+			ids = append(ids, p.WebhookID)
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	list, err := c.WebhooksByID(ctx, organizationID, ids)
+	for _, w := range list {
+		c.webhooks[w.ID] = w
+	}
+	return err
 }
 
 func (c *cachedReader) Webhook(ctx context.Context, organizationID, id int64) (*bugle.Webhook, error) {

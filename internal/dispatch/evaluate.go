@@ -15,6 +15,8 @@ import (
 type effect interface {
 	// apply does it on behalf of an actor, and notes in the run what it made.
 	apply(tx *store.Tx, a store.Actor, r *bugle.Run) error
+	// whole says that apply has done nothing if it fails.
+	whole() bool
 }
 
 // A failure is a reason for which an action cannot be taken, in words for an admin.

@@ -114,3 +114,5 @@ func (p *program) message(c *Context, now time.Time, r *bugle.Run) (effect, erro
 		"recipients", recipients, "channels", channels)
 	return &messageEffect{fields}, nil
 }
+
+func (*messageEffect) whole() bool { return false }

@@ -203,3 +203,5 @@ func (u *updateEffect) apply(tx *store.Tx, a store.Actor, r *bugle.Run) error {
 	}
 	return nil
 }
+
+func (*updateEffect) whole() bool { return false }

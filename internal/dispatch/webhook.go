@@ -96,3 +96,5 @@ func (p *program) send(ctx context.Context, from reader, e *bugle.Event, c *Cont
 		TraceID: e.TraceID, CreatedAt: now, Envelope: body, CauserID: e.CauserID, Chain: e.Next(p.ID, r.ID),
 	}}, nil
 }
+
+func (*sendEffect) whole() bool { return true }

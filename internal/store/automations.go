@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/buglehq/bugle"
 	"github.com/buglehq/bugle/value"
@@ -87,6 +88,21 @@ func (tx *Tx) Automation(organizationID, id int64) (*bugle.Automation, error) {
 // AutomationsByID returns those of the automations that are there, of any organization.
 func (s *Store) AutomationsByID(ctx context.Context, ids []int64) ([]*bugle.Automation, error) {
 	return selectAutomations(ctx, s.view(), "WHERE "+inIDs("a.id", 1), idList(ids))
+}
+
+// AutomationTimes returns when each of the automations was saved last, those that are there.
+func (s *Store) AutomationTimes(ctx context.Context, ids []int64) (map[int64]time.Time, error) {
+	times := make(map[int64]time.Time, len(ids))
+	err := s.view().each(ctx, func(scan func(to ...any) error) error {
+		var id, updated int64
+		err := scan(&id, &updated)
+		times[id] = fromMicroseconds(updated)
+		return err
+	}, "SELECT id, updated_us FROM automations WHERE "+inIDs("id", 1), idList(ids))
+	if err != nil {
+		return nil, fmt.Errorf("read automations: %w", err)
+	}
+	return times, nil
 }
 
 // An AutomationFilter narrows a list of automations; what is zero does not.

@@ -64,6 +64,22 @@ func (tx *Tx) addEvent(e *bugle.Event, webhookID int64) error {
 	if e == nil {
 		return nil
 	}
+	if err := tx.insertEvent(e); err != nil {
+		return err
+	}
+	if err := tx.addDeliveries(e, webhookID); err != nil {
+		return fmt.Errorf("write deliveries of %s: %w", e.Name, err)
+	}
+	if e.Addressed || webhookID != 0 {
+		return nil
+	}
+	if err := tx.addRuns(e); err != nil {
+		return fmt.Errorf("write runs of %s: %w", e.Name, err)
+	}
+	return nil
+}
+
+func (tx *Tx) insertEvent(e *bugle.Event) error {
 	var causes any
 	if e.Causes != nil {
 		list := value.NewArray(len(e.Causes))
@@ -76,23 +92,14 @@ func (tx *Tx) addEvent(e *bugle.Event, webhookID int64) error {
 		}
 		causes = string(text)
 	}
-	err := tx.one([]any{&e.ID}, `
+	var err error
+	e.ID, err = tx.insert(`
 		INSERT INTO events (organization_id, name, resource_kind, resource_id, request_id, trace_id, causer_id, created_us, envelope, causes, chain, run_id, addressed)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
-		RETURNING id`,
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
 		e.OrganizationID, e.Name, e.ResourceKind, e.ResourceID, e.RequestID, e.TraceID, e.CauserID, e.CreatedAt.UnixMicro(), e.Envelope, causes,
 		e.Chain.JSON(), e.Chain.RunID, e.Addressed)
 	if err != nil {
 		return fmt.Errorf("write event %s: %w", e.Name, err)
-	}
-	if err := tx.addDeliveries(e, webhookID); err != nil {
-		return fmt.Errorf("write deliveries of %s: %w", e.Name, err)
-	}
-	if e.Addressed || webhookID != 0 {
-		return nil
-	}
-	if err := tx.addRuns(e); err != nil {
-		return fmt.Errorf("write runs of %s: %w", e.Name, err)
 	}
 	return nil
 }
@@ -111,8 +118,7 @@ const (
 		RETURNING webhook_id, last_sequence`
 	insertDelivery = `
 		INSERT INTO deliveries (organization_id, webhook_id, event_id, sequence, order_us, next_attempt_us, created_us)
-		VALUES ($1, $2, $3, $4, $5, $6, $7)
-		RETURNING id`
+		VALUES ($1, $2, $3, $4, $5, $6, $7)`
 )
 
 func (tx *Tx) addDeliveries(e *bugle.Event, webhookID int64) error {
@@ -132,15 +138,24 @@ func (tx *Tx) addDeliveries(e *bugle.Event, webhookID int64) error {
 	if err != nil || len(sequences) == 0 {
 		return err
 	}
-	place, due := tx.place(), tx.now.UnixMicro() // differ if the clock has gone back: they are due all the same
 	for _, id := range slices.Sorted(maps.Keys(sequences)) {
-		d := NewDelivery{WebhookID: id, EventID: e.ID, Order: place, Due: due, Envelope: e.Envelope}
-		err := tx.one([]any{&d.ID}, insertDelivery, e.OrganizationID, id, e.ID, sequences[id], place, due, e.CreatedAt.UnixMicro())
-		if err != nil {
+		if err := tx.addDelivery(e, id, sequences[id]); err != nil {
 			return err
 		}
-		tx.committed.Deliveries = append(tx.committed.Deliveries, d)
 	}
+	return nil
+}
+
+// addDelivery adds a delivery of an event, with its place in the lane of the webhook.
+func (tx *Tx) addDelivery(e *bugle.Event, webhookID, sequence int64) error {
+	place, due := tx.place(), tx.now.UnixMicro() // differ if the clock has gone back: it is due all the same
+	d := NewDelivery{WebhookID: webhookID, EventID: e.ID, Order: place, Due: due, Envelope: e.Envelope}
+	var err error
+	d.ID, err = tx.insert(insertDelivery, e.OrganizationID, webhookID, e.ID, sequence, place, due, e.CreatedAt.UnixMicro())
+	if err != nil {
+		return err
+	}
+	tx.committed.Deliveries = append(tx.committed.Deliveries, d)
 	return nil
 }
 
@@ -254,13 +269,28 @@ func (s *Store) EventsOf(ctx context.Context, organizationID int64, name string,
 }
 
 // Address adds an event that is made for one webhook, with a delivery, and returns the delivery's id.
+// Without the webhook it adds nothing, and returns bugle.ErrNotFound.
 func (tx *Tx) Address(e *bugle.Event, webhookID int64) (deliveryID int64, err error) {
+	n, err := tx.count("UPDATE lanes SET last_sequence = last_sequence + 1 WHERE webhook_id = $1", webhookID)
+	if err == nil && n == 0 {
+		err = bugle.ErrNotFound
+	}
+	if err != nil {
+		return 0, fmt.Errorf("webhook %d: %w", webhookID, err)
+	}
 	e.Addressed = true
-	if err := tx.addEvent(e, webhookID); err != nil {
+	if err := tx.insertEvent(e); err != nil {
 		return 0, err
 	}
-	if n := len(tx.committed.Deliveries); n > 0 && tx.committed.Deliveries[n-1].EventID == e.ID {
-		return tx.committed.Deliveries[n-1].ID, nil
+	place, due := tx.place(), tx.now.UnixMicro()
+	d := NewDelivery{WebhookID: webhookID, EventID: e.ID, Order: place, Due: due, Envelope: e.Envelope}
+	d.ID, err = tx.insert(`
+		INSERT INTO deliveries (organization_id, event_id, order_us, next_attempt_us, created_us, webhook_id, sequence)
+		SELECT $1, $2, $3, $4, $5, webhook_id, last_sequence FROM lanes WHERE webhook_id = $6`,
+		e.OrganizationID, e.ID, place, due, e.CreatedAt.UnixMicro(), webhookID)
+	if err != nil {
+		return 0, fmt.Errorf("write delivery of %s: %w", e.Name, err)
 	}
-	return 0, fmt.Errorf("webhook %d: %w", webhookID, bugle.ErrNotFound)
+	tx.committed.Deliveries = append(tx.committed.Deliveries, d)
+	return d.ID, nil
 }

@@ -55,9 +55,9 @@ func (c change) Plan(messageID int64, sendings ...personnel.Sending) error {
 	}
 	for _, s := range sendings {
 		err := c.tx.exec(`
-			INSERT INTO sendings (organization_id, message_id, part, due_us, chain, request_id, trace_id, created_us)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
-			c.a.OrganizationID, messageID, string(s.Part), s.Due.UnixMicro(), c.a.Chain.JSON(), c.a.RequestID, c.a.TraceID, c.tx.now.UnixMicro())
+			INSERT INTO sendings (organization_id, message_id, part, due_us, chain, run_id, request_id, trace_id, created_us)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+			c.a.OrganizationID, messageID, string(s.Part), s.Due.UnixMicro(), c.a.Chain.JSON(), c.a.Chain.RunID, c.a.RequestID, c.a.TraceID, c.tx.now.UnixMicro())
 		if err != nil {
 			return fmt.Errorf("plan message %d: %w", messageID, err)
 		}
@@ -144,10 +144,10 @@ type sendingStep struct {
 
 func (tx *Tx) dueSending(organizationID int64) (*sendingStep, error) {
 	step := &sendingStep{change: change{tx, Actor{OrganizationID: organizationID}}, lanes: map[string]int64{}}
-	var messageID, due int64
+	var messageID, due, run int64
 	var chain string
-	err := tx.one([]any{&step.id, &messageID, &step.part, &due, &step.begun, &step.after, &chain, &step.a.RequestID, &step.a.TraceID}, `
-		SELECT id, message_id, part, due_us, begun, after_user_id, COALESCE(chain, ''), request_id, trace_id
+	err := tx.one([]any{&step.id, &messageID, &step.part, &due, &step.begun, &step.after, &chain, &run, &step.a.RequestID, &step.a.TraceID}, `
+		SELECT id, message_id, part, due_us, begun, after_user_id, COALESCE(chain, ''), run_id, request_id, trace_id
 		FROM   sendings
 		WHERE  state = 'pending' AND organization_id = $1 AND due_us <= $2
 		ORDER  BY due_us, id
@@ -158,6 +158,7 @@ func (tx *Tx) dueSending(organizationID int64) (*sendingStep, error) {
 	if err == nil {
 		step.due = fromMicroseconds(due)
 		step.a.Chain, err = bugle.ParseChain(chain)
+		step.a.Chain.RunID = run
 	}
 	if err == nil {
 		step.message, err = step.Find(&personnel.Message, messageID)

@@ -364,10 +364,12 @@ func (c change) update(old, r *personnel.Resource) error {
 	if k.Custom {
 		assign("data", r.CustomJSON())
 	}
-	args = append(args, r.ID(), c.a.OrganizationID)
-	query := fmt.Sprintf("UPDATE %s SET %s WHERE id = $%d AND organization_id = $%d", k.Table, strings.Join(set, ", "), len(args)-1, len(args))
-	if err := c.tx.exec(query, args...); err != nil {
-		return err
+	if len(set) > 0 { // else only what is beside it changed, and within the same second
+		args = append(args, r.ID(), c.a.OrganizationID)
+		query := fmt.Sprintf("UPDATE %s SET %s WHERE id = $%d AND organization_id = $%d", k.Table, strings.Join(set, ", "), len(args)-1, len(args))
+		if err := c.tx.exec(query, args...); err != nil {
+			return err
+		}
 	}
 	if err := c.dropFiles(old, r); err != nil {
 		return err

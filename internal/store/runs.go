@@ -54,43 +54,54 @@ type PendingRun struct {
 	ID           int64
 	AutomationID int64
 	EventID      int64
-	Changed      time.Time // when the automation was saved last
 }
 
-// PendingRuns returns the next runs of an organization, at most limit, in their order.
-func (s *Store) PendingRuns(ctx context.Context, organizationID int64, limit int) ([]PendingRun, error) {
+// PendingRuns returns the next runs of an organization after the id, at most limit, in their order.
+func (s *Store) PendingRuns(ctx context.Context, organizationID, after int64, limit int) ([]PendingRun, error) {
 	list := make([]PendingRun, 0, limit)
 	err := s.view().each(ctx, func(scan func(to ...any) error) error {
 		var r PendingRun
-		var changed int64
-		err := scan(&r.ID, &r.AutomationID, &r.EventID, &changed)
-		r.Changed = fromMicroseconds(changed)
+		err := scan(&r.ID, &r.AutomationID, &r.EventID)
 		list = append(list, r)
 		return err
 	}, `
-		SELECT r.id, r.automation_id, r.event_id, a.updated_us
-		FROM   automation_runs r JOIN automations a ON a.id = r.automation_id
-		WHERE  r.organization_id = $1 AND r.status = 'pending'
-		ORDER  BY r.id
-		LIMIT  $2`, organizationID, limit)
+		SELECT id, automation_id, event_id
+		FROM   automation_runs
+		WHERE  organization_id = $1 AND status = 'pending' AND id > $2
+		ORDER  BY id
+		LIMIT  $3`, organizationID, after, limit)
 	if err != nil {
 		return nil, fmt.Errorf("read pending runs: %w", err)
 	}
 	return list, nil
 }
 
-// FinishRun writes how a pending run ended. It reports false, and nothing is written, if the run is
-// not pending any more or was deleted with its automation.
-func (tx *Tx) FinishRun(r *bugle.Run) (bool, error) {
+// StillPending returns those of the runs that are pending.
+func (tx *Tx) StillPending(ids []int64) (map[int64]bool, error) {
+	pending := make(map[int64]bool, len(ids))
+	err := tx.each(func(scan func(to ...any) error) error {
+		var id int64
+		err := scan(&id)
+		pending[id] = true
+		return err
+	}, "SELECT id FROM automation_runs WHERE status = 'pending' AND "+inIDs("id", 1), idList(ids))
+	if err != nil {
+		return nil, fmt.Errorf("read pending runs: %w", err)
+	}
+	return pending, nil
+}
+
+// FinishRun writes how a pending run ended.
+func (tx *Tx) FinishRun(r *bugle.Run) error {
 	payload := ""
 	if r.ActionPayload != nil {
 		text, err := value.JSON(r.ActionPayload)
 		if err != nil {
-			return false, fmt.Errorf("finish run %d: %w", r.ID, err)
+			return fmt.Errorf("finish run %d: %w", r.ID, err)
 		}
 		payload = string(text)
 	}
-	n, err := tx.count(`
+	err := tx.exec(`
 		UPDATE automation_runs
 		SET    status = $1, condition = $2, condition_result = $3, action_payload = $4, error = $5, error_field = $6, error_line = $7,
 		       error_column = $8, duration_us = $9, evaluated_us = $10, delivery_id = $11, message_id = $12, resource_kind = $13, resource_id = $14
@@ -98,9 +109,9 @@ func (tx *Tx) FinishRun(r *bugle.Run) (bool, error) {
 		string(r.Status), r.Condition, r.ConditionResult, payload, r.Error, r.ErrorField, r.ErrorLine, r.ErrorColumn, r.Took.Microseconds(),
 		microseconds(r.EvaluatedAt), r.DeliveryID, r.MessageID, r.ResourceKind, r.ResourceID, r.ID)
 	if err != nil {
-		return false, fmt.Errorf("finish run %d: %w", r.ID, err)
+		return fmt.Errorf("finish run %d: %w", r.ID, err)
 	}
-	return n == 1, nil
+	return nil
 }
 
 const runColumns = `r.id, r.organization_id, r.automation_id, r.event_id, r.status, r.condition, r.condition_result, r.action_payload,

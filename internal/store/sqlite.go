@@ -156,6 +156,20 @@ func positional(query string) string {
 	}
 }
 
+// insert runs an INSERT of one row and returns the id that it got. RETURNING would cost this driver as
+// much again.
+func (tx *Tx) insert(query string, args ...any) (id int64, err error) {
+	stmt, err := tx.w.prepare(query)
+	if err != nil {
+		return 0, err
+	}
+	result, err := stmt.ExecContext(context.Background(), args...)
+	if err != nil {
+		return 0, err
+	}
+	return result.LastInsertId()
+}
+
 // jsonPart is a part of a column that holds JSON, by the path in a parameter.
 func jsonPart(column, path string) string { return "json_extract(" + column + ", " + path + ")" }
 

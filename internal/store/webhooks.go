@@ -135,6 +135,15 @@ func (s *Store) Webhooks(ctx context.Context, organizationID int64, p PageReques
 	return page, nil
 }
 
+// WebhooksByID returns those of the organization's webhooks that are there.
+func (s *Store) WebhooksByID(ctx context.Context, organizationID int64, ids []int64) ([]*bugle.Webhook, error) {
+	list, err := selectWebhooks(ctx, s.view(), "WHERE w.organization_id = $1 AND w.channel = '' AND "+inIDs("w.id", 2), organizationID, idList(ids))
+	if err != nil {
+		return nil, fmt.Errorf("read webhooks: %w", err)
+	}
+	return list, nil
+}
+
 // LaneWebhook returns a webhook, or the lane of a channel, by its id alone, for the delivery engine.
 func (s *Store) LaneWebhook(ctx context.Context, id int64) (*bugle.Webhook, error) {
 	return findWebhook(ctx, s.view(), "WHERE w.id = $1", id)

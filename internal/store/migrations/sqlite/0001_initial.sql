@@ -1131,12 +1131,13 @@ CREATE INDEX automations_organization ON automations (organization_id, id);
 CREATE INDEX automations_webhook ON automations (webhook_id) WHERE webhook_id IS NOT NULL;
 
 -- One row for each evaluation of an automation: the queue of those that are pending, in the order of the
--- id, and the log of the others.
+-- id, and the log of the others. What deletes events deletes their runs: a foreign key would need an index
+-- of its own. Within an automation the order of the events is that of the ids.
 CREATE TABLE automation_runs (
     id               INTEGER PRIMARY KEY AUTOINCREMENT,
     organization_id  INTEGER NOT NULL,
     automation_id    INTEGER NOT NULL REFERENCES automations (id) ON DELETE CASCADE,
-    event_id         INTEGER NOT NULL REFERENCES events (id),
+    event_id         INTEGER NOT NULL,
     status           TEXT    NOT NULL DEFAULT 'pending' CHECK (status IN ('pending', 'executed', 'condition_failed', 'failed', 'loop_stopped')),
     condition        TEXT    NOT NULL DEFAULT '', -- as it was
     condition_result BOOLEAN,
@@ -1153,10 +1154,9 @@ CREATE TABLE automation_runs (
     resource_kind    TEXT    NOT NULL DEFAULT '', -- what it updated; empty: nothing
     resource_id      INTEGER NOT NULL DEFAULT 0
 );
-CREATE INDEX automation_runs_pending ON automation_runs (organization_id, id) WHERE status = 'pending';
-CREATE INDEX automation_runs_automation ON automation_runs (automation_id, id);
+CREATE INDEX automation_runs_pending ON automation_runs (organization_id, id, automation_id, event_id) WHERE status = 'pending';
+CREATE INDEX automation_runs_automation ON automation_runs (automation_id, event_id, id);
 CREATE INDEX automation_runs_organization ON automation_runs (organization_id, id);
-CREATE INDEX automation_runs_event ON automation_runs (event_id);
 
 -- The delivery table is the queue. States: 0 due, in the order of its lane; 1 waits until
 -- next_attempt_us for another attempt; 2 delivered; 3 failed; 4 cancelled. Finished rows are in
@@ -1239,6 +1239,7 @@ CREATE TABLE sendings (
     after_user_id   INTEGER NOT NULL DEFAULT 0, -- the recipients up to this one have theirs
     state           TEXT    NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'done')),
     chain           TEXT,                       -- JSON: that of the message's event
+    run_id          INTEGER NOT NULL DEFAULT 0, -- the automation run that made the message; 0: none did
     request_id      TEXT    NOT NULL,
     trace_id        TEXT    NOT NULL,
     created_us      INTEGER NOT NULL
