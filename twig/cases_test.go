@@ -1,6 +1,7 @@
 package twig
 
 import (
+	"fmt"
 	"os"
 	"testing"
 
@@ -22,12 +23,14 @@ func TestRender_asTwig(t *testing.T) {
 		t.Fatalf("there are %d cases", cases.Len())
 	}
 	for _, item := range cases.All() {
-		checkCase(t, item.(*value.Array))
+		if problem := caseProblem(item.(*value.Array)); problem != "" {
+			t.Error(problem)
+		}
 	}
 }
 
-func checkCase(t *testing.T, c *value.Array) {
-	t.Helper()
+// caseProblem says what is wrong with the result of a case; nothing if it is as expected.
+func caseProblem(c *value.Array) string {
 	field := func(name string) any {
 		v, _ := c.Get(name)
 		return v
@@ -43,16 +46,17 @@ func checkCase(t *testing.T, c *value.Array) {
 	if err == nil {
 		got, err = template.Render(context)
 	}
-	var problem bool
+	var wrong bool
 	switch {
 	case field("error") == true:
-		problem = err == nil
+		wrong = err == nil
 	case err != nil:
-		problem = field("warnings") == nil
+		wrong = field("warnings") == nil
 	default:
-		problem = got != field("expected")
+		wrong = got != field("expected")
 	}
-	if problem {
-		t.Errorf("%s: %s is %q, %v, want %v %v", id, source, got, err, field("expected"), field("message"))
+	if !wrong {
+		return ""
 	}
+	return fmt.Sprintf("%s: %s is %q, %v, want %v %v", id, source, got, err, field("expected"), field("message"))
 }

@@ -85,10 +85,13 @@ func (c *call) momentIn(v any, where *time.Location) (time.Time, error) {
 	if err := c.Step(dateSteps); err != nil {
 		return time.Time{}, err
 	}
-	if err := c.read(v); err != nil {
-		return time.Time{}, err
+	v = plain(v)
+	if s, ok := v.(string); ok {
+		if err := c.Read(len(s)); err != nil {
+			return time.Time{}, err
+		}
 	}
-	t, err := dateOf(plain(v), c.now())
+	t, err := dateOf(v, c.now())
 	if err == nil && where != nil {
 		t = t.In(where)
 	}

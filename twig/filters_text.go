@@ -22,8 +22,8 @@ func (c *call) input(times int) (string, error) {
 	if err := c.Make(times * len(s)); err != nil {
 		return "", err
 	}
-	const perStep = 32 // characters that are changed in the time of a node
-	return s, c.Step(len(s) / perStep)
+	const slower = 32 // to change a character than to look at it only
+	return s, c.Read(slower * len(s))
 }
 
 // longUpper are the characters whose capitals are several.

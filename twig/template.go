@@ -28,7 +28,7 @@ type Limits struct {
 	Steps  int           // turns of loops and other work; 1,000,000
 	Bytes  int           // of texts and arrays that are made, also those that are not put out; 16 MiB
 	Output int           // bytes; 256 KiB
-	Depth  int           // of macros and blocks that call each other; 50
+	Depth  int           // of macros, blocks and arrow functions that call each other; 50
 	Time   time.Duration // 250 ms
 }
 

@@ -23,15 +23,37 @@ type Budget interface {
 // Few arrays can make a comparison long: one that is in another twice, which is in a third twice, and
 // so on. EqualWithin is for arrays that somebody else has put together.
 func Equal(a, b any) bool {
+	if equal, ok := equalScalars(a, b); ok {
+		return equal
+	}
 	c := comparison{}
 	return c.equal(a, b)
 }
 
 // EqualWithin is Equal within a budget.
 func EqualWithin(budget Budget, a, b any) (bool, error) {
+	if equal, ok := equalScalars(a, b); ok {
+		return equal, nil
+	}
 	c := comparison{budget: budget}
 	equal := c.equal(a, b)
 	return equal, c.err
+}
+
+// equalScalars is Equal for integers, and for short texts of which the first is the same or no number,
+// which is what most comparisons are of.
+func equalScalars(a, b any) (equal, ok bool) {
+	switch x := a.(type) {
+	case string:
+		y, isText := b.(string)
+		if isText && len(x) < kilobyte && (x == y || x != "" && x[len(x)-1] > '9') {
+			return x == y, true
+		}
+	case int64:
+		y, isInt := b.(int64)
+		return x == y, isInt
+	}
+	return false, false
 }
 
 // Identical is PHP's ===: equal and of the same type, arrays with the same keys in the same order.
@@ -50,12 +72,18 @@ func IdenticalWithin(budget Budget, a, b any) (bool, error) {
 // Compare is PHP 8's <=>: -1 if a is less than b, 0 if they are equal, else 1. Where neither is less
 // it is 1 both ways, as for not-a-number: so a > b is Compare(b, a) < 0.
 func Compare(a, b any) int {
+	if x, y, ok := integers(a, b); ok {
+		return cmp.Compare(x, y)
+	}
 	c := comparison{}
 	return c.compare(a, b)
 }
 
 // CompareWithin is Compare within a budget.
 func CompareWithin(budget Budget, a, b any) (int, error) {
+	if x, y, ok := integers(a, b); ok {
+		return cmp.Compare(x, y), nil
+	}
 	c := comparison{budget: budget}
 	order := c.compare(a, b)
 	return order, c.err
@@ -91,9 +119,11 @@ func (c *comparison) enter() bool {
 
 func (c *comparison) leave() { c.depth-- }
 
-// texts reports whether two texts may be looked at. Short ones always may.
+// kilobyte is how long a text is at least that takes steps to look at.
+const kilobyte = 1 << 10
+
+// texts reports whether two texts may be looked at.
 func (c *comparison) texts(a, b string) bool {
-	const kilobyte = 1 << 10
 	n := min(len(a), len(b))
 	return n < kilobyte || c.step(n/kilobyte)
 }

@@ -19,6 +19,7 @@ import (
 
 	"github.com/buglehq/bugle"
 	"github.com/buglehq/bugle/internal/delivery"
+	"github.com/buglehq/bugle/internal/dispatch"
 	"github.com/buglehq/bugle/internal/store"
 	"github.com/buglehq/bugle/personnel"
 	"github.com/buglehq/bugle/value"
@@ -167,15 +168,44 @@ func (d *demo) attempted(r delivery.AttemptReport) {
 	case r.Outcome.State == bugle.Failed:
 		note = ", gave up"
 	}
-	event := "?"
-	if envelope, err := value.Decode(r.Envelope); err == nil {
-		name, _ := envelope.(*value.Array).Get("event")
-		event = fmt.Sprint(name)
-	}
+	event := sentName(r.Envelope)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	fmt.Fprintf(d.out, "%-10s %-28s %-22s %6s %5.1f ms  attempt %d%s\n", time.Now().Format(time.TimeOnly), event, r.Webhook.Name, status,
 		float64(r.Attempt.Took.Microseconds())/1000, r.Attempt.Number, note)
+}
+
+// sentName is what a line calls a body: the event of an envelope, or the title of the embed that an
+// automation made.
+func sentName(body []byte) string {
+	decoded, err := value.Decode(body)
+	if err != nil {
+		return "?"
+	}
+	fields, _ := decoded.(*value.Array)
+	if name, ok := fields.Get("event"); ok {
+		return fmt.Sprint(name)
+	}
+	embeds, _ := fields.Get("embeds")
+	list, _ := embeds.(*value.Array)
+	first, _ := list.GetInt(0)
+	embed, _ := first.(*value.Array)
+	title, _ := embed.Get("title")
+	return fmt.Sprintf("%.26q", title)
+}
+
+// demoEmbed is what the automation of the demo sends: a message as Discord shows it.
+func demoEmbed() *value.Array {
+	return value.Map(
+		"username", "Bugle",
+		"allowed_mentions", value.Map("parse", value.NewArray(0)),
+		"embeds", value.List(value.Map(
+			"title", "{{ model.user.name|slice(0, 100) }} is now {{ model.rank.name }}",
+			"description", "{{ model.text|striptags|slice(0, 2000) }}",
+			"color", "{{ 2450411 }}",
+			"timestamp", "{{ model.created_at }}",
+			"fields", value.List(value.Map("name", "Rank", "value", "{{ model.rank.name }}", "inline", true),
+				value.Map("name", "By", "value", "{{ model.author.name ?? 'nobody' }}", "inline", true)))))
 }
 
 func demoActor(userID int64) store.Actor {
@@ -247,6 +277,21 @@ func (d *demo) prepare(ctx context.Context, s *store.Store) (key string, err err
 				return err
 			}
 		}
+		chat := bugle.NewWebhook()
+		chat.OrganizationID, chat.Name, chat.URL = 1, "Discord (automation)", d.target+"/discord"
+		if err := tx.AddWebhook(&chat); err != nil {
+			return err
+		}
+		promotion := bugle.NewAutomation()
+		promotion.OrganizationID, promotion.Name, promotion.Trigger, promotion.WebhookID = 1, "Promotions in Discord", "rankrecord.created", chat.ID
+		promotion.Condition = `model["type"] == 0 and filled(model.rank ?? null)`
+		promotion.PayloadTemplate, promotion.PayloadFormat, promotion.TypedValues = demoEmbed(), bugle.PayloadJSON, true
+		if err := dispatch.Check(&promotion, func(string) bool { return false }); err != nil {
+			return err
+		}
+		if err := tx.AddAutomation(&promotion); err != nil {
+			return err
+		}
 		key, err = tx.AddKey(&bugle.APIKey{OrganizationID: 1, UserID: d.admin, Name: "demo", Scopes: []string{"*"}})
 		return err
 	})
@@ -279,8 +324,12 @@ func (d *demo) run(ctx context.Context, s *store.Store) {
 	d.finish()
 }
 
-// owes reports whether deliveries are still pending.
+// owes reports whether runs or deliveries are still pending.
 func (d *demo) owes(ctx context.Context, s *store.Store) bool {
+	runs, err := s.Runs(ctx, 1, store.RunFilter{Status: bugle.RunPending}, store.PageRequest{Number: 1, Limit: 1})
+	if err != nil || runs.Total > 0 {
+		return true
+	}
 	page, err := s.Deliveries(ctx, 1, store.DeliveryFilter{State: bugle.Pending}, store.PageRequest{Number: 1, Limit: 1})
 	return err != nil || page.Total > 0
 }

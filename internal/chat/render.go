@@ -205,29 +205,38 @@ func (r *renderer) endMarks(n int) {
 }
 
 func (r *renderer) anchor(n *html.Node) {
-	href := attribute(n, "href")
-	if r.link == nil || r.links > 0 || r.inCodeMark() || !isWeb(href) {
+	address, ok := webAddress(attribute(n, "href"))
+	if !ok || r.link == nil || r.links > 0 || r.inCodeMark() {
 		r.children(n)
 		return
 	}
-	m := r.link(webAddress(href), strings.TrimSpace(textOf(n)))
+	m := r.link(address, strings.TrimSpace(textOf(n)))
 	r.links++
 	r.marked(n, m)
 	r.links--
 }
 
-// isWeb reports whether an address leads to the web, rather than running a script or writing a mail.
-func isWeb(href string) bool {
-	scheme, rest, ok := strings.Cut(href, "://")
-	return ok && rest != "" && (strings.EqualFold(scheme, "http") || strings.EqualFold(scheme, "https"))
+// webAddress returns an address for the use in links. It is not ok if it leads elsewhere than to the
+// web: runs a script, say, or writes a mail.
+func webAddress(href string) (address string, ok bool) {
+	scheme, rest, _ := strings.Cut(href, "://")
+	scheme = strings.ToLower(scheme)
+	if rest == "" || scheme != "http" && scheme != "https" {
+		return "", false
+	}
+	return scheme + "://" + percentEncode(withoutBreaks.Replace(rest)), true
 }
 
-// webAddress returns an address without the characters that end it in some markup, or have a meaning.
-func webAddress(href string) string {
+// withoutBreaks removes what browsers remove from addresses.
+var withoutBreaks = strings.NewReplacer("\n", "", "\t", "")
+
+// percentEncode returns an address, or a part of one, without the characters that end it in some
+// markup, or have a meaning.
+func percentEncode(s string) string {
 	var b strings.Builder
-	for i, c := range href {
+	for i, c := range s {
 		switch {
-		case c <= ' ', unicode.IsSpace(c), strings.ContainsRune("\"'()*<>[\\]`{|}", c), c == '@' && mentions(href[i+1:]):
+		case c <= ' ', unicode.IsSpace(c), strings.ContainsRune("\"'()*<>[\\]`{|}", c), c == '@' && mentions(s[i+1:]):
 			for _, octet := range []byte(string(c)) {
 				fmt.Fprintf(&b, "%%%02X", octet)
 			}
@@ -415,6 +424,9 @@ func (r *renderer) startText() {
 	r.breaks, r.blank = 0, false
 	if r.prefix != "" {
 		r.flush()
+		if start {
+			r.prefix = strings.TrimLeft(r.prefix, " ") // a list in a list that has nothing else
+		}
 		r.put(piece{kind: prefixPiece, text: r.prefix})
 		r.prefix = ""
 	}

@@ -154,7 +154,7 @@ func discordEscape(text string, in context) []string {
 		case in.code:
 		case address:
 			if strings.ContainsRune("\\*`|", c) {
-				s = webAddress(s)
+				s = percentEncode(s)
 			}
 		case strings.ContainsRune("\\*_~`|[]<", c),
 			lineStart && strings.ContainsRune("#->+", c),

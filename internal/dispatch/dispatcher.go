@@ -29,6 +29,7 @@ type Options struct {
 
 const (
 	batchSize  = 256                    // runs that end in one transaction
+	maxCostly  = 32                     // of them that change resources: other changes wait for the transaction
 	batchTime  = 100 * time.Millisecond // a batch that has taken longer is ended early
 	turns      = 4                      // batches of an organization before others get their turn
 	retryPause = time.Second            // after an error of the database
@@ -215,6 +216,7 @@ func (d *Dispatcher) decide(ctx context.Context, organizationID int64, pending [
 	}
 	contexts := map[int64]*Context{}
 	causers := causers{store: d.store, organizationID: organizationID}
+	costly := 0
 	began, now := time.Now(), d.o.Clock.Now().UTC().Truncate(time.Microsecond)
 	from := &cachedReader{Store: d.store}
 	if err := from.prefetch(ctx, organizationID, programs); err != nil {
@@ -253,7 +255,10 @@ func (d *Dispatcher) decide(ctx context.Context, organizationID int64, pending [
 			}
 		}
 		batch = append(batch, one)
-		if time.Since(began) > batchTime {
+		if one.effect != nil && !one.effect.whole() {
+			costly++
+		}
+		if costly == maxCostly || time.Since(began) > batchTime {
 			break
 		}
 	}

@@ -57,14 +57,13 @@ type Limits struct {
 
 // A Run is one evaluation of a program.
 type Run struct {
-	Slots    []any     // variables, at the places that the compiler gave them
-	Host     any       // what the language's own nodes need
-	End      time.Time // when it must have ended; zero: it may take any time
-	steps    int
-	bytes    int
-	depth    int
-	until    int           // steps at which the time is looked at next
-	matching time.Duration // that regular expressions have taken
+	Slots []any     // variables, at the places that the compiler gave them
+	Host  any       // what the language's own nodes need
+	End   time.Time // when it must have ended; zero: it may take any time
+	steps int
+	bytes int
+	depth int
+	until int // steps at which the time is looked at next
 }
 
 // NewRun returns a run with that budget.
@@ -84,7 +83,6 @@ func (r *Run) Reset(l Limits) {
 	}
 	r.steps, r.bytes, r.depth = unlimited(l.Steps), unlimited(l.Bytes), unlimited(l.Depth)
 	r.until = r.steps - stepsBetween
-	r.matching = 0
 }
 
 // stepsBetween is how many steps are taken between two looks at the time.

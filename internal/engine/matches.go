@@ -13,10 +13,10 @@ import (
 )
 
 const (
-	matchTime    = 50 * time.Millisecond  // that one match may take
-	matchingTime = 200 * time.Millisecond // that all matches of a run may take, with reading the patterns
-	maxSubject   = 1 << 20                // bytes of a text to match
-	maxPattern   = 32 << 10               // bytes of a pattern
+	matchTime  = 50 * time.Millisecond // that one match may take
+	stepTime   = 250 * time.Nanosecond // of matching, or of reading a pattern, that counts as a step
+	maxSubject = 1 << 20               // bytes of a text to match
+	maxPattern = 32 << 10              // bytes of a pattern
 )
 
 // A pattern is a compiled regular expression.
@@ -59,8 +59,8 @@ func Matches(r *Run, subject, expr any) (any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the pattern %s takes longer than %v to match", value.Describe(text), matchTime)
 	}
-	if r.matching += time.Since(began); r.matching > matchingTime {
-		return nil, fmt.Errorf("the patterns take longer than %v to match", matchingTime)
+	if err := r.Step(int(time.Since(began) / stepTime)); err != nil {
+		return nil, err
 	}
 	if found {
 		return int64(1), nil
