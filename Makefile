@@ -1,6 +1,6 @@
 STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: test lint bench fuzz
+.PHONY: test lint bench fuzz fuzz-expression fuzz-twig fuzz-others
 
 test:
 	go test -race ./...
@@ -13,12 +13,21 @@ lint:
 bench:
 	go run ./cmd/bugle bench
 
-# Each fuzz target for a few seconds; FUZZTIME=10m for more.
+# Each fuzz target for a few seconds; FUZZTIME=10m for more, FUZZFLAGS for flags of go test.
 FUZZTIME ?= 5s
-fuzz:
-	@for package in $$(go list ./...); do \
+fuzz: fuzz-expression fuzz-twig fuzz-others
+
+fuzz-expression fuzz-twig: fuzz-%:
+	$(call fuzz,./$*)
+
+fuzz-others:
+	$(call fuzz,$$(go list ./... | grep -vE '/(expression|twig)$$'))
+
+define fuzz
+	@for package in $(1); do \
 	    for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz'); do \
 	        echo "$$package $$target"; \
-	        go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package || exit 1; \
+	        go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $(FUZZFLAGS) $$package || exit 1; \
 	    done; \
 	done
+endef

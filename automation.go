@@ -94,8 +94,22 @@ const (
 // those of messages, and targets the kinds that may be updated. Whether templates and conditions can be
 // compiled, and the webhook exists, is for others to say.
 func (a *Automation) Set(fields *value.Array, creating bool, triggers, channels, targets []string) error {
-	f := fieldReader{fields: fields, creating: creating}
+	f := a.read(fields, creating, triggers, channels, targets)
 	f.text("name", &a.Name, true, maxName)
+	a.require(&f.problems)
+	return f.problems.Err()
+}
+
+// SetDraft is Set for an automation that need not be complete: it has a trigger, and whatever else is
+// sent.
+func (a *Automation) SetDraft(fields *value.Array, triggers, channels, targets []string) error {
+	f := a.read(fields, true, triggers, channels, targets)
+	return f.problems.Err()
+}
+
+// read takes over the fields that are present.
+func (a *Automation) read(fields *value.Array, creating bool, triggers, channels, targets []string) fieldReader {
+	f := fieldReader{fields: fields, creating: creating}
 	f.text("description", &a.Description, false, maxDescription)
 	f.oneOf("trigger", &a.Trigger, true, triggers)
 	f.text("condition", &a.Condition, false, maxDescription)
@@ -118,8 +132,7 @@ func (a *Automation) Set(fields *value.Array, creating bool, triggers, channels,
 	if priority := int64(a.Priority); f.whole("priority", &priority, -1<<31, 1<<31-1) {
 		a.Priority = int(priority)
 	}
-	a.require(&f.problems)
-	return f.problems.Err()
+	return f
 }
 
 // require adds what the action lacks, unless something else is wrong with the field already.

@@ -66,10 +66,10 @@ func (c *call) number(i int, otherwise any) (any, error) {
 	return n, nil
 }
 
-// read accounts for a value that is looked at in full: one that is a text may be long.
+// read accounts for a value that is to be a number: one that is a text may be long.
 func (c *call) read(v any) error {
 	if s, ok := plain(v).(string); ok {
-		return c.Read(len(s))
+		return c.ReadNumber(s)
 	}
 	return nil
 }

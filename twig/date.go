@@ -76,7 +76,7 @@ func (c *call) moment(date, zone int) (time.Time, error) {
 }
 
 // dateSteps is what reading a date costs: it tries some dozens of patterns.
-const dateSteps = 50
+const dateSteps = 100
 
 // maxSeconds is the largest timestamp, a little after the year 9999.
 const maxSeconds = 300_000_000_000
@@ -87,7 +87,7 @@ func (c *call) momentIn(v any, where *time.Location) (time.Time, error) {
 	}
 	v = plain(v)
 	if s, ok := v.(string); ok {
-		if err := c.Read(len(s)); err != nil {
+		if err := c.ReadNumber(s); err != nil {
 			return time.Time{}, err
 		}
 	}

@@ -124,8 +124,15 @@ const kilobyte = 1 << 10
 
 // texts reports whether two texts may be looked at.
 func (c *comparison) texts(a, b string) bool {
-	n := min(len(a), len(b))
-	return n < kilobyte || c.step(n/kilobyte)
+	n := max(len(a), len(b)) // a short one may be a number, so that the other has to be read
+	if n < kilobyte {
+		return true
+	}
+	const slower = 8 // to read a number than to compare a text
+	if (a == "" || a[len(a)-1] <= '9') && (b == "" || b[len(b)-1] <= '9') {
+		n *= slower
+	}
+	return c.step(n / kilobyte)
 }
 
 func (c *comparison) equal(a, b any) bool {
@@ -229,7 +236,7 @@ func (c *comparison) compare(a, b any) int {
 		case float64:
 			return compareFloats(float64(x), y)
 		case string:
-			return compareWithText(x, y)
+			return c.compareWithText(x, y)
 		}
 	case float64:
 		switch y := b.(type) {
@@ -238,12 +245,12 @@ func (c *comparison) compare(a, b any) int {
 		case float64:
 			return compareFloats(x, y)
 		case string:
-			return compareWithText(x, y)
+			return c.compareWithText(x, y)
 		}
 	case string:
 		switch y := b.(type) {
 		case int64, float64:
-			return -compareWithText(y, x)
+			return -c.compareWithText(y, x)
 		case string:
 			if !c.texts(x, y) {
 				return uncomparable
@@ -307,7 +314,10 @@ func compareFloats(a, b float64) int {
 }
 
 // compareWithText compares a number with a text: as numbers if the text is one, else as texts.
-func compareWithText(n any, s string) int {
+func (c *comparison) compareWithText(n any, s string) int {
+	if !c.texts(s, "") {
+		return uncomparable
+	}
 	if other, ok := Numeric(s); ok {
 		return Compare(n, other)
 	}

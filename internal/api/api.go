@@ -69,6 +69,9 @@ func New(s *store.Store, o Options) http.Handler {
 	serve(srv, srv.webhooks())
 	srv.webhookActions()
 	srv.deliveries()
+	serve(srv, srv.automations())
+	srv.automationActions()
+	srv.automationLogs()
 	srv.channels()
 	srv.notifications()
 
@@ -152,6 +155,10 @@ func (s *server) version(w http.ResponseWriter, r *http.Request) {
 		}
 	}()
 	if err := q.identify(); err != nil {
+		q.fail(err)
+		return
+	}
+	if err := q.cause(); err != nil {
 		q.fail(err)
 		return
 	}

@@ -320,6 +320,9 @@ func parameters() *value.Array {
 	for name, p := range deliveryParameters().All() {
 		all.Set(name.String(), p)
 	}
+	for name, p := range automationParameters().All() {
+		all.Set(name.String(), p)
+	}
 	for name, p := range channelParameters().All() {
 		all.Set(name.String(), p)
 	}

@@ -25,6 +25,7 @@ func components() *value.Array {
 	c.shared()
 	c.webhooks()
 	c.deliveries()
+	c.automations()
 	c.channels()
 	c.errors()
 	return value.Map(

@@ -404,3 +404,31 @@ func TestCheck_atMost50(t *testing.T) {
 		}
 	}
 }
+
+func FuzzCheck(f *testing.F) {
+	for _, seed := range []string{
+		`{"content": "@everyone", "embeds": [{"title": "x", "color": "1", "fields": [{"name": 1}]}], "allowed_mentions": {"parse": [1]}}`,
+		`{"blocks": [{"type": "context", "elements": [{"type": "mrkdwn"}]}, {"type": "section", "text": {}}], "attachments": [{"blocks": 1}]}`,
+		`{"chat_id": "@x", "text": "<b>x", "parse_mode": "HTML"}`, `{"type": "message", "attachments": [{"content": {}}]}`, `[]`, `{"@type": []}`,
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		body, err := value.Decode([]byte(text))
+		if err != nil {
+			return
+		}
+		ServiceOf("", body)
+		for _, s := range []Service{Discord, Slack, Telegram, Teams} {
+			warnings := Check(s, body)
+			if len(warnings) > maxWarnings {
+				t.Errorf("%s has %d warnings", s, len(warnings))
+			}
+			for _, w := range warnings {
+				if !strings.HasSuffix(w.Message, ".") {
+					t.Errorf("%q is no sentence", w.Message)
+				}
+			}
+		}
+	})
+}

@@ -111,6 +111,15 @@ func (r *Run) Read(n int) error {
 	return r.Step(n / kilobyte)
 }
 
+// ReadNumber is Read for a text that may be a number, which takes longer to read.
+func (r *Run) ReadNumber(s string) error {
+	const slower = 8
+	if s == "" || s[len(s)-1] > '9' {
+		return nil
+	}
+	return r.Read(slower * len(s))
+}
+
 // Make accounts for n bytes to be made, or fails if they are used up. It is to be called before.
 func (r *Run) Make(n int) error {
 	if r.bytes -= n; r.bytes < 0 || n < 0 {

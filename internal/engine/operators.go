@@ -84,11 +84,11 @@ func arithmetic(r *Run, sign string, a, b any, apply func(a, b any) any) (any, e
 	return v, nil
 }
 
-// readBoth accounts for the texts among two values, which may be long ones of digits.
+// readBoth accounts for the texts among two values that are to be numbers.
 func (r *Run) readBoth(a, b any) error {
 	for _, v := range [2]any{a, b} {
 		if s, ok := v.(string); ok {
-			if err := r.Read(len(s)); err != nil {
+			if err := r.ReadNumber(s); err != nil {
 				return err
 			}
 		}

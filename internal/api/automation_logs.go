@@ -1,0 +1,137 @@
+package api
+
+import (
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/buglehq/bugle"
+	"github.com/buglehq/bugle/internal/store"
+	"github.com/buglehq/bugle/personnel"
+	"github.com/buglehq/bugle/value"
+)
+
+// automationLogs adds the routes of the runs' log.
+func (s *server) automationLogs() {
+	list := doc{id: "listAutomationLogs", summary: "List runs of automations", tag: "Automations", status: http.StatusOK, answer: "AutomationLogPage",
+		query: slices.Concat(paging, runFilters)}
+	s.handle("automation-logs", methods{"GET": {"view:automation", s.listRuns, list}})
+	s.handle("automation-logs/{id}", methods{"GET": {"view:automation", s.showRun,
+		doc{id: "getAutomationLog", summary: "Get a run with its context", tag: "Automations", status: http.StatusOK, answer: "AutomationLogDetailData"}}})
+}
+
+// runFilters are the parameters that listRuns reads.
+var runFilters = []string{"automation_id", "event_id", "run_status", "trigger", "since", "until"}
+
+func (s *server) listRuns(q *request) error {
+	var f store.RunFilter
+	query := q.URL.Query()
+	invalid := &bugle.InvalidError{}
+	number := func(name string, to *int64) {
+		if text := query.Get(name); text != "" {
+			n, err := strconv.ParseInt(text, 10, 64)
+			if err != nil || n <= 0 {
+				invalid.Add(name, "The %s filter must be a positive whole number, not %q.", name, text)
+			}
+			*to = n
+		}
+	}
+	moment := func(name string, to *time.Time) {
+		if text := query.Get(name); text != "" {
+			at, ok := personnel.ParseTime(text)
+			if !ok {
+				invalid.Add(name, "The %s filter must be a time such as 2026-01-31T18:00:00Z, not %q.", name, text)
+			}
+			*to = at
+		}
+	}
+	number("automation_id", &f.AutomationID)
+	number("event_id", &f.EventID)
+	moment("since", &f.Since)
+	moment("until", &f.Until)
+	f.Trigger, f.Status = query.Get("trigger"), bugle.RunStatus(query.Get("status"))
+	if f.Status != "" && !slices.Contains(bugle.RunStatuses, f.Status) {
+		invalid.Add("status", "The status filter must be pending, executed, condition_failed, failed or loop_stopped, not %q.", string(f.Status))
+	}
+	if err := invalid.Err(); err != nil {
+		return err
+	}
+	page, err := s.store.Runs(q.Context(), q.actor.OrganizationID, f, q.page())
+	if err != nil {
+		return err
+	}
+	items := value.NewArray(len(page.Items))
+	for _, r := range page.Items {
+		items.Append(runData(r))
+	}
+	return q.list(items, page.Number, page.Limit, page.Total)
+}
+
+// showRun answers with a run and what its condition and templates saw.
+func (s *server) showRun(q *request) error {
+	id, err := q.id()
+	if err != nil {
+		return err
+	}
+	r, err := s.store.Run(q.Context(), q.actor.OrganizationID, id)
+	if err != nil {
+		return err
+	}
+	data := runData(r)
+	seen, err := s.previewer().ContextOf(q.Context(), q.actor.OrganizationID, r.EventID, r.EvaluatedAt)
+	if err != nil {
+		return err
+	}
+	data.Set("context", seen.Data())
+	return q.data(http.StatusOK, data)
+}
+
+// runData renders a run as lists have it.
+func runData(r *store.LoggedRun) *value.Array {
+	id := func(n int64) any {
+		if n == 0 {
+			return nil
+		}
+		return n
+	}
+	text := func(t string) any {
+		if t == "" {
+			return nil
+		}
+		return t
+	}
+	var subject, causer, holds, payload, chain any
+	if k := personnel.ByName(r.SubjectKind); k != nil {
+		subject = k.Model()
+	}
+	if r.CauserID != 0 {
+		causer = personnel.User.Model()
+	}
+	if r.ConditionResult != nil {
+		holds = *r.ConditionResult
+	}
+	if r.ActionPayload != nil {
+		payload = r.ActionPayload
+	}
+	if r.Chain.Root != 0 {
+		automations := value.NewArray(len(r.Chain.Automations))
+		for _, a := range r.Chain.Automations {
+			automations.Append(a)
+		}
+		chain = value.Map("root", r.Chain.Root, "depth", int64(r.Chain.Depth), "automations", automations)
+	}
+	ended := r.EvaluatedAt
+	if ended.IsZero() {
+		ended = r.CreatedAt
+	}
+	return value.Map(
+		"id", r.ID, "automation_id", r.AutomationID, "automation", r.Automation, "trigger", r.Trigger, "subject_type", subject,
+		"subject_id", id(r.SubjectID), "causer_type", causer, "causer_id", id(r.CauserID), "status", string(r.Status),
+		"condition_expression", text(strings.TrimSpace(r.Condition)), "condition_result", holds, "action_payload", payload,
+		"error_message", text(r.Error), "error_field", text(r.ErrorField), "error_line", id(int64(r.ErrorLine)), "error_column", id(int64(r.ErrorColumn)),
+		"execution_time_ms", r.Took.Milliseconds(), "event_id", r.EventID, "delivery_id", id(r.DeliveryID), "message_id", id(r.MessageID),
+		"resource_kind", text(r.ResourceKind), "resource_id", id(r.ResourceID), "chain", chain,
+		"created_at", bugle.FormatTime(r.CreatedAt), "updated_at", bugle.FormatTime(ended))
+}

@@ -1,0 +1,459 @@
+package api
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/buglehq/bugle"
+	"github.com/buglehq/bugle/internal/dispatch"
+	"github.com/buglehq/bugle/internal/store"
+	"github.com/buglehq/bugle/personnel"
+	"github.com/buglehq/bugle/value"
+)
+
+// What an automation may name.
+var (
+	triggers      = personnel.EventNames()
+	channelNames  = namesOfChannels()
+	updateTargets = namesOfTargets()
+)
+
+func namesOfChannels() []string {
+	names := make([]string, len(personnel.Channels))
+	for i, name := range personnel.Channels {
+		names[i], _ = name.(string)
+	}
+	return names
+}
+
+func namesOfTargets() []string {
+	var names []string
+	for _, k := range personnel.UpdatableKinds() {
+		names = append(names, k.Name)
+	}
+	return names
+}
+
+// automations is the collection of automations.
+func (s *server) automations() collection[*bugle.Automation] {
+	save := func(q *request, tx *store.Tx, a *bugle.Automation, fields *value.Array, creating bool) error {
+		if err := a.Set(fields, creating, triggers, channelNames, updateTargets); err != nil {
+			return err
+		}
+		if a.ActionType == bugle.SendMessage && a.MessageRRule != "" {
+			if _, err := personnel.NewRecurrence(a.MessageRRule, tx.Now()); err != nil {
+				return bugle.Invalid("message_rrule", "The message_rrule field %s.", err.Error())
+			}
+		}
+		keys, err := tx.CustomKeys(q.actor.OrganizationID)
+		if err != nil {
+			return err
+		}
+		return dispatch.Check(a, func(key string) bool { return keys[key] })
+	}
+	return collection[*bugle.Automation]{
+		path:  "automations",
+		scope: "automation",
+		words: words{one: "Automation", many: "Automations", tag: "Automations", schema: "Automation"},
+		list: func(q *request, p store.PageRequest) (store.Page[*bugle.Automation], error) {
+			f, err := automationFilter(q)
+			if err != nil {
+				return store.Page[*bugle.Automation]{}, err
+			}
+			return s.store.Automations(q.Context(), q.actor.OrganizationID, f, p)
+		},
+		search: func(q *request, p store.PageRequest, body *value.Array) (store.Page[*bugle.Automation], error) {
+			f, err := automationSearch(body)
+			if err != nil {
+				return store.Page[*bugle.Automation]{}, err
+			}
+			return s.store.Automations(q.Context(), q.actor.OrganizationID, f, p)
+		},
+		show: func(q *request, id int64) (*bugle.Automation, error) {
+			return s.store.Automation(q.Context(), q.actor.OrganizationID, id)
+		},
+		create: func(q *request, tx *store.Tx, fields *value.Array) (*bugle.Automation, error) {
+			a := bugle.NewAutomation()
+			a.OrganizationID = q.actor.OrganizationID
+			if err := save(q, tx, &a, fields, true); err != nil {
+				return nil, err
+			}
+			return &a, tx.AddAutomation(&a)
+		},
+		update: func(q *request, tx *store.Tx, id int64, fields *value.Array) (*bugle.Automation, error) {
+			a, err := tx.Automation(q.actor.OrganizationID, id)
+			if err != nil {
+				return nil, err
+			}
+			if err := save(q, tx, a, fields, false); err != nil {
+				return nil, err
+			}
+			return a, tx.SaveAutomation(a)
+		},
+		delete: func(q *request, tx *store.Tx, id int64) (*bugle.Automation, error) {
+			a, err := tx.Automation(q.actor.OrganizationID, id)
+			if err != nil {
+				return nil, err
+			}
+			return a, tx.DeleteAutomation(q.actor.OrganizationID, id)
+		},
+		answer: func(q *request, list []*bugle.Automation, _ bool) (*value.Array, error) {
+			ids := make([]int64, len(list))
+			for i, a := range list {
+				ids[i] = a.ID
+			}
+			counts, err := s.store.CountRuns(q.Context(), ids)
+			if err != nil {
+				return nil, err
+			}
+			items := value.NewArray(len(list))
+			for _, a := range list {
+				items.Append(automationData(a, counts[a.ID]))
+			}
+			return items, nil
+		},
+	}
+}
+
+// automationFilter reads the filters in the query.
+func automationFilter(q *request) (f store.AutomationFilter, err error) {
+	query := q.URL.Query()
+	invalid := &bugle.InvalidError{}
+	f.Trigger = query.Get("trigger")
+	f.ActionType = bugle.ActionType(query.Get("action_type"))
+	if f.ActionType != "" && !slices.Contains(bugle.ActionTypes, f.ActionType) {
+		invalid.Add("action_type", "The action_type filter must be webhook, message or model_update, not %q.", string(f.ActionType))
+	}
+	if text := query.Get("enabled"); text != "" {
+		enabled, err := strconv.ParseBool(text)
+		if err != nil {
+			invalid.Add("enabled", "The enabled filter must be true or false, not %q.", text)
+		}
+		f.Enabled = &enabled
+	}
+	return f, invalid.Err()
+}
+
+// automationSearch reads the body of a search: a text, and filters of trigger, action_type and enabled for
+// equality.
+func automationSearch(body *value.Array) (f store.AutomationFilter, err error) {
+	if v, ok := body.Get("search"); ok && v != nil {
+		object, _ := v.(*value.Array)
+		text, _ := object.Get("value")
+		f.Text, ok = text.(string)
+		if !ok {
+			return f, bugle.Invalid("search.value", "The search.value field must be a string, not %s.", value.Describe(text))
+		}
+	}
+	v, _ := body.Get("filters")
+	list, isList := v.(*value.Array)
+	if v != nil && (!isList || !list.IsList()) {
+		return f, bugle.Invalid("filters", "The filters field must be a list, not %s.", value.Describe(v))
+	}
+	for key, item := range list.All() {
+		path := "filters." + key.String()
+		filter, _ := item.(*value.Array)
+		field, _ := filter.Get("field")
+		operator, given := filter.Get("operator")
+		wanted, _ := filter.Get("value")
+		if given && operator != "=" {
+			return f, bugle.Invalid(path+".operator", "The operator must be =, not %s.", value.Describe(operator))
+		}
+		text, isText := wanted.(string)
+		enabled, isBool := wanted.(bool)
+		switch {
+		case field == "trigger" && isText:
+			f.Trigger = text
+		case field == "action_type" && isText:
+			f.ActionType = bugle.ActionType(text)
+		case field == "enabled" && isBool:
+			f.Enabled = &enabled
+		default:
+			return f, bugle.Invalid(path, "A filter must have the field trigger or action_type and a text, or enabled and a boolean, not %s.", value.Describe(field))
+		}
+	}
+	return f, nil
+}
+
+// automationData renders an automation and how many runs it has had.
+func automationData(a *bugle.Automation, runs int) *value.Array {
+	orNull := func(text string) any {
+		if text == "" {
+			return nil
+		}
+		return text
+	}
+	object := func(fields *value.Array) any {
+		if fields.Len() == 0 {
+			return nil
+		}
+		return fields
+	}
+	var webhook, channels any
+	if a.WebhookID != 0 {
+		webhook = a.WebhookID
+	}
+	if len(a.MessageChannels) > 0 {
+		list := value.NewArray(len(a.MessageChannels))
+		for _, name := range a.MessageChannels {
+			list.Append(name)
+		}
+		channels = list
+	}
+	return value.Map(
+		"id", a.ID, "name", a.Name, "description", orNull(a.Description), "trigger", a.Trigger, "condition", orNull(a.Condition),
+		"action_type", string(a.ActionType), "webhook_id", webhook, "webhook_payload_template", a.PayloadTemplate,
+		"webhook_payload_format", string(a.PayloadFormat), "message_channels", channels, "message_content", orNull(a.MessageContent),
+		"message_recipients_expression", orNull(a.MessageRecipients), "message_rrule", orNull(a.MessageRRule),
+		"model_update_target", orNull(a.UpdateTarget), "model_update_lookup_type", orNull(string(a.UpdateLookup)),
+		"model_update_lookup_expression", orNull(a.UpdateLookupExpression), "model_update_lookup_conditions", object(a.UpdateLookupConditions),
+		"model_update_fields", object(a.UpdateFields), "typed_values", a.TypedValues, "perscom_compatible", a.PerscomCompatible,
+		"enabled", a.Enabled, "priority", int64(a.Priority), "logs_count", int64(runs),
+		"created_at", bugle.FormatTime(a.CreatedAt), "updated_at", bugle.FormatTime(a.UpdatedAt))
+}
+
+// automationActions adds what can be done with automations beside the usual verbs, and their templates.
+func (s *server) automationActions() {
+	about := func(id, summary, answer, body string) doc {
+		return doc{id: id, summary: summary, tag: "Automations", status: http.StatusOK, answer: answer, body: body}
+	}
+	s.handle("automations/preview", methods{"POST": {"view:automation", s.previewAutomation, about("previewAutomation", "Try an automation without acting", "AutomationPreview", "AutomationPreview")}})
+	s.handle("automations/{id}/backtest", methods{"POST": {"view:automation", s.backtestAutomation, about("backtestAutomation", "Try an automation on past events", "AutomationBacktest", "AutomationBacktest")}})
+	s.handle("automation-templates", methods{"GET": {"view:automation", s.listTemplates, about("listAutomationTemplates", "List templates of automations", "AutomationTemplateList", "")}})
+}
+
+func (s *server) previewer() *dispatch.Previewer {
+	return &dispatch.Previewer{Store: s.store, Clock: s.o.Clock}
+}
+
+// partData renders what became of a part, null if it was not asked for.
+func partData(p *dispatch.Part) any {
+	if p == nil {
+		return nil
+	}
+	warnings := value.NewArray(len(p.Warnings))
+	for _, w := range p.Warnings {
+		warnings.Append(value.Map("path", w.Path, "message", w.Message, "refused", w.Refused))
+	}
+	var failure any
+	if p.Err != nil {
+		message, field, line, column := p.Problem()
+		failure = value.Map("message", message, "field", field, "line", int64(line), "column", int64(column))
+	}
+	return value.Map("valid", p.Valid(), "result", p.Result, "skipped", p.Skipped, "error", failure, "warnings", warnings)
+}
+
+// previewAutomation tries the parts of an automation that the body has, whatever its action is.
+func (s *server) previewAutomation(q *request) error {
+	fields, err := q.body()
+	if err != nil {
+		return err
+	}
+	a := bugle.NewAutomation()
+	a.OrganizationID = q.actor.OrganizationID
+	if err := a.SetDraft(fields, triggers, channelNames, updateTargets); err != nil {
+		return err
+	}
+	var sample dispatch.Sample
+	if v, given := fields.Get("event_id"); given && v != nil {
+		id, ok := idOf(v)
+		if !ok {
+			return bugle.Invalid("event_id", "The event_id field must be the id of an event, not %s.", value.Describe(v))
+		}
+		sample.EventID = id
+	}
+	if v, given := fields.Get("context"); given && v != nil {
+		object, ok := v.(*value.Array)
+		if !ok || object.Len() > 0 && object.IsList() {
+			return bugle.Invalid("context", "The context field must be an object, not %s.", value.Describe(v))
+		}
+		sample.Given = object
+	}
+	asked := func(names ...string) bool {
+		return slices.ContainsFunc(names, func(name string) bool { v, _ := fields.Get(name); return v != nil })
+	}
+	made := map[bugle.ActionType]*dispatch.Preview{}
+	var last *dispatch.Preview
+	for _, action := range []struct {
+		kind  bugle.ActionType
+		asked bool
+	}{
+		{bugle.SendWebhook, asked("webhook_payload_template")},
+		{bugle.SendMessage, asked("message_content", "message_recipients_expression")},
+		{bugle.UpdateModel, asked("model_update_fields")},
+	} {
+		if !action.asked && !(a.ActionType == action.kind && asked("action_type")) && !(last == nil && action.kind == bugle.UpdateModel) {
+			continue
+		}
+		a.ActionType = action.kind
+		preview, err := s.previewer().Preview(q.Context(), &a, sample)
+		if err != nil {
+			return err
+		}
+		last = preview
+		if action.asked || asked("action_type") {
+			made[action.kind] = preview
+		}
+	}
+	var eventID, payload, message, recipients, updates, condition any
+	if last.EventID != 0 {
+		eventID = last.EventID
+	}
+	if asked("condition") {
+		condition = partData(last.Condition)
+	}
+	if p := made[bugle.SendWebhook]; p != nil {
+		payload = partData(p.Payload)
+	}
+	if p := made[bugle.SendMessage]; p != nil {
+		if asked("message_content") {
+			message = partData(p.Message)
+		}
+		if asked("message_recipients_expression") {
+			recipients = partData(p.Recipient)
+		}
+	}
+	if p := made[bugle.UpdateModel]; p != nil {
+		data, _ := partData(p.Fields).(*value.Array)
+		if p.Target != 0 {
+			data.Set("target_id", p.Target)
+		} else {
+			data.Set("target_id", nil)
+		}
+		updates = data
+	}
+	return q.data(http.StatusOK, value.Map("condition", condition, "payload", payload, "message", message, "recipients", recipients,
+		"fields", updates, "context", last.Context.Data(), "event_id", eventID))
+}
+
+const (
+	backtestDays  = 7
+	backtestItems = 100
+)
+
+// backtestAutomation tries an automation on the events of its trigger from since until until.
+func (s *server) backtestAutomation(q *request) error {
+	id, err := q.id()
+	if err != nil {
+		return err
+	}
+	fields, err := q.body()
+	if err != nil {
+		return err
+	}
+	a, err := s.store.Automation(q.Context(), q.actor.OrganizationID, id)
+	if err != nil {
+		return err
+	}
+	invalid := &bugle.InvalidError{}
+	moment := func(name string) (at time.Time) {
+		v, _ := fields.Get(name)
+		if v == nil {
+			return at
+		}
+		text, _ := v.(string)
+		at, ok := personnel.ParseTime(text)
+		if !ok {
+			invalid.Add(name, "The %s field must be a time such as 2026-01-31T18:00:00Z, not %s.", name, value.Describe(v))
+		}
+		return at
+	}
+	since, until := moment("since"), moment("until")
+	if err := invalid.Err(); err != nil {
+		return err
+	}
+	if since.IsZero() {
+		since = s.o.Clock.Now().AddDate(0, 0, -backtestDays)
+	}
+	counts, events, items := map[bugle.RunStatus]int64{}, int64(0), value.NewArray(backtestItems)
+	complete, err := s.previewer().Backtest(q.Context(), a, since, until, func(t dispatch.Trial) {
+		counts[t.Run.Status]++
+		events++
+		if items.Len() < backtestItems {
+			items.Append(trialData(t))
+		}
+	})
+	if err != nil {
+		return err
+	}
+	return q.data(http.StatusOK, value.Map("complete", complete, "events", events, "counts", value.Map(
+		"executed", counts[bugle.RunExecuted], "condition_failed", counts[bugle.RunConditionFailed],
+		"failed", counts[bugle.RunFailed], "loop_stopped", counts[bugle.RunLoopStopped]), "items", items))
+}
+
+func trialData(t dispatch.Trial) *value.Array {
+	var holds any
+	if t.Run.ConditionResult != nil {
+		holds = *t.Run.ConditionResult
+	}
+	return value.Map("event_id", t.Event.ID, "created_at", bugle.FormatTime(t.Event.CreatedAt), "status", string(t.Run.Status),
+		"condition_result", holds, "result", t.Result, "error", runError(t.Run))
+}
+
+// runError renders what went wrong with a run, or null.
+func runError(r *bugle.Run) any {
+	if r.Error == "" {
+		return nil
+	}
+	return value.Map("message", r.Error, "field", r.ErrorField, "line", int64(r.ErrorLine), "column", int64(r.ErrorColumn))
+}
+
+func (s *server) listTemplates(q *request) error {
+	all := dispatch.Templates()
+	items := value.NewArray(len(all))
+	for _, t := range all {
+		items.Append(templateData(t))
+	}
+	return q.data(http.StatusOK, items)
+}
+
+func templateData(t dispatch.Template) *value.Array {
+	needs := value.NewArray(len(t.Prerequisites))
+	for _, need := range t.Prerequisites {
+		needs.Append(need)
+	}
+	return value.Map("key", t.Key, "name", t.Name, "description", t.Description, "category", t.Category, "prerequisites", needs, "values", t.Values)
+}
+
+// causeHeader lets a client say what its request answers to, so that automations notice loops through it.
+const causeHeader = "X-Bugle-Cause"
+
+// cause reads the header: the webhook-id of a delivery, or evt_ and the id of an event.
+func (q *request) cause() error {
+	text := q.Request.Header.Get(causeHeader)
+	if text == "" || q.key == nil || q.Method == http.MethodGet || q.Method == http.MethodHead {
+		return nil
+	}
+	wrong := badRequest(fmt.Sprintf("The header %s must be the webhook-id of a delivery, such as msg_12, or an event such as evt_7, not %.40q.", causeHeader, text))
+	if len(text) < 5 {
+		return wrong
+	}
+	id, err := strconv.ParseInt(text[4:], 10, 64)
+	if err != nil || id <= 0 {
+		return wrong
+	}
+	switch text[:4] {
+	case "msg_":
+		d, err := q.server.store.Delivery(q.Context(), q.actor.OrganizationID, id)
+		if isNotFound(err) {
+			return wrong
+		} else if err != nil {
+			return err
+		}
+		id = d.EventID
+	case "evt_":
+	default:
+		return wrong
+	}
+	e, err := q.server.store.Event(q.Context(), q.actor.OrganizationID, id)
+	if isNotFound(err) {
+		return wrong
+	} else if err != nil {
+		return err
+	}
+	q.actor.Chain = e.Next(0, 0)
+	return nil
+}
