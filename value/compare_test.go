@@ -1,7 +1,9 @@
 package value
 
 import (
+	"errors"
 	"math"
+	"strings"
 	"testing"
 )
 
@@ -146,5 +148,87 @@ func TestArithmetic(t *testing.T) {
 		if got, ok := Modulo(test.a, test.b); got != test.remainder || ok != (test.remainder != nil) {
 			t.Errorf("%v %% %v is %v, %v, want %v", test.a, test.b, got, ok, test.remainder)
 		}
+	}
+}
+
+// A counter is a budget of so many steps.
+type counter int
+
+var errSteps = errors.New("no steps left")
+
+func (c *counter) Step(n int) error {
+	if *c -= counter(n); *c < 0 {
+		return errSteps
+	}
+	return nil
+}
+
+// Arrays that share their items have few of them and take long to compare: 2^40 steps here.
+func TestWithin_sharedArrays(t *testing.T) {
+	shared := func(levels int) any {
+		v := any("x")
+		for range levels {
+			v = Map("a", v, "b", v)
+		}
+		return v
+	}
+	compare := map[string]func(b Budget, x, y any) (any, error){
+		"EqualWithin":     func(b Budget, x, y any) (any, error) { return EqualWithin(b, x, y) },
+		"IdenticalWithin": func(b Budget, x, y any) (any, error) { return IdenticalWithin(b, x, y) },
+		"CompareWithin":   func(b Budget, x, y any) (any, error) { return CompareWithin(b, x, y) },
+	}
+	for name, within := range compare {
+		budget := counter(10000)
+		if got, err := within(&budget, shared(40), shared(40)); !errors.Is(err, errSteps) {
+			t.Errorf("%s of large arrays is %v, %v", name, got, err)
+		}
+		budget = 10000
+		want := any(true)
+		if name == "CompareWithin" {
+			want = 0
+		}
+		if got, err := within(&budget, shared(10), shared(10)); err != nil || got != want {
+			t.Errorf("%s of small arrays is %v, %v", name, got, err)
+		}
+		if spent := 10000 - budget; spent < 2046 {
+			t.Errorf("%s of 2,046 items takes %d steps", name, spent)
+		}
+		whole := shared(40)
+		budget = 10
+		if got, err := within(&budget, whole, whole); err != nil || got != want {
+			t.Errorf("%s of an array with itself is %v, %v", name, got, err)
+		}
+	}
+}
+
+func TestWithin_longTexts(t *testing.T) {
+	text := strings.Repeat("a", 100<<10)
+	digits := strings.Repeat("1", 100<<10)
+	for _, pair := range [][2]any{{text, text + "a"}, {digits, int64(1)}, {1.5, digits}, {digits, "1"}, {List(text), List(text + "a")}} {
+		budget := counter(99)
+		if _, err := CompareWithin(&budget, pair[0], pair[1]); !errors.Is(err, errSteps) {
+			t.Errorf("%s <=> %s takes %d steps", Describe(pair[0]), Describe(pair[1]), 99-budget)
+		}
+		budget = 99
+		if _, err := EqualWithin(&budget, pair[0], pair[1]); !errors.Is(err, errSteps) {
+			t.Errorf("%s == %s takes %d steps", Describe(pair[0]), Describe(pair[1]), 99-budget)
+		}
+	}
+}
+
+func TestWithin_deepArrays(t *testing.T) {
+	deep := func() any {
+		v := any(int64(1))
+		for range 100000 {
+			v = List(v)
+		}
+		return v
+	}
+	budget := counter(1 << 30)
+	if _, err := EqualWithin(&budget, deep(), deep()); !errors.Is(err, errCompared) {
+		t.Errorf("it fails with %v", err)
+	}
+	if !Equal(deep(), deep()) || !Identical(deep(), deep()) || Compare(deep(), deep()) != 0 {
+		t.Error("without a budget they are not equal")
 	}
 }

@@ -264,3 +264,24 @@ func wantJSON(t *testing.T, v any, want string) {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }
+
+// Entries that are appended to a map are found as fast as those that are set, in copies, too.
+func TestArray_index(t *testing.T) {
+	a := Map("x", 1)
+	for i := range 1000 {
+		a.Append(i)
+	}
+	for _, a := range []*Array{a, a.Clone()} {
+		if n := a.search(); n != 1 {
+			t.Errorf("%d keys are looked at", n)
+		}
+		if v, ok := a.GetInt(999); !ok || v != int64(999) {
+			t.Errorf("the last item is %v, %v", v, ok)
+		}
+	}
+	clone := a.Clone()
+	clone.Set("y", 2)
+	if a.Has("y") {
+		t.Error("what is set in a copy is there in the original")
+	}
+}

@@ -57,7 +57,7 @@ func (s *server) automations() collection[*bugle.Automation] {
 	return collection[*bugle.Automation]{
 		path:  "automations",
 		scope: "automation",
-		words: words{one: "Automation", many: "Automations", tag: "Automations", schema: "Automation"},
+		words: words{one: "Automation", many: "Automations", tag: "Automations", schema: "Automation", filters: []string{"trigger", "action_type", "enabled"}},
 		list: func(q *request, p store.PageRequest) (store.Page[*bugle.Automation], error) {
 			f, err := automationFilter(q)
 			if err != nil {

@@ -35,10 +35,11 @@ type described struct {
 
 // words are how the document speaks of a collection.
 type words struct {
-	one, many string // names within those of operations: "UserRankRecord", "UserRankRecords"
-	tag       string // "Users Rank Records"
-	schema    string // "RankRecord"
-	includes  bool   // answers can have relations
+	one, many string   // names within those of operations: "UserRankRecord", "UserRankRecords"
+	tag       string   // "Users Rank Records"
+	schema    string   // "RankRecord"
+	includes  bool     // answers can have relations
+	filters   []string // parameters of the list beside paging
 }
 
 // plain is a name in words: "user rank records".
@@ -89,7 +90,7 @@ func typeName(k *personnel.Kind) string { return strings.ReplaceAll(k.Class, " "
 
 // wordsOf are the words for the collection of a kind.
 func wordsOf(k *personnel.Kind) words {
-	return words{typeName(k), camel(k.Path), title(k.Path), typeName(k), len(k.Includes) > 0}
+	return words{one: typeName(k), many: camel(k.Path), tag: title(k.Path), schema: typeName(k), includes: len(k.Includes) > 0}
 }
 
 // nestedWords are the words for a relation of a kind.
@@ -99,7 +100,7 @@ func nestedWords(k *personnel.Kind, n personnel.Nested) words {
 	if rel.IsMany() {
 		one = singular(n.Path)
 	}
-	return words{typeName(k) + camel(one), typeName(k) + camel(n.Path), title(k.Path) + " " + title(n.Path), typeName(other), len(other.Includes) > 0}
+	return words{one: typeName(k) + camel(one), many: typeName(k) + camel(n.Path), tag: title(k.Path) + " " + title(n.Path), schema: typeName(other), includes: len(other.Includes) > 0}
 }
 
 // doc describes one of the verbs of a collection.
@@ -107,7 +108,10 @@ func (w words) doc(verb string) doc {
 	d := doc{id: verb + w.one, tag: w.tag, status: http.StatusOK, answer: w.schema + "Data"}
 	switch verb {
 	case "list":
-		d.id, d.summary, d.answer, d.query = verb+w.many, "List "+plain(w.many), w.schema+"Page", paging
+		d.id, d.summary, d.answer, d.query = verb+w.many, "List "+plain(w.many), w.schema+"Page", slices.Concat(paging, w.filters)
+		if len(w.filters) > 0 {
+			d.fails = []int{http.StatusUnprocessableEntity}
+		}
 	case "search":
 		d.id, d.summary, d.answer, d.query, d.body = verb+w.many, "Search "+plain(w.many), w.schema+"Page", paging, "Search"
 	case "get":

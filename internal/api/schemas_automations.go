@@ -153,5 +153,7 @@ func automationParameters() *value.Array {
 		"automation_id", queried("automation_id", "Those of one automation.", idSchema()),
 		"event_id", queried("event_id", "Those for one event.", idSchema()),
 		"run_status", queried("status", "Those that ended so.", typed("string")),
-		"trigger", queried("trigger", "Those of events with the name.", typed("string")))
+		"trigger", queried("trigger", "Those of events with the name.", typed("string")),
+		"action_type", queried("action_type", "Those with the action.", typed("string")),
+		"enabled", queried("enabled", "Those that are enabled, or the others.", typed("boolean")))
 }

@@ -159,21 +159,28 @@ func exampleCauser(e *bugle.Event) *value.Array {
 	return personnel.User.Example()
 }
 
-// problemsUnder returns the program's problems with a field, or nil.
-func (p *program) problemsUnder(fields ...string) error {
-	var some bugle.InvalidError
-	for _, problem := range p.problems.Problems {
-		if slices.ContainsFunc(fields, func(field string) bool { return problem.Field == field || strings.HasPrefix(problem.Field, field+".") }) {
-			some.Problems = append(some.Problems, problem)
+// failureUnder returns the first thing that is wrong with one of the fields, or nil.
+func (p *program) failureUnder(fields ...string) error {
+	isUnder := func(path string) bool {
+		return slices.ContainsFunc(fields, func(field string) bool { return path == field || strings.HasPrefix(path, field+".") })
+	}
+	for _, failure := range p.failures {
+		if isUnder(failure.field) {
+			return failure
 		}
 	}
-	return some.Err()
+	for _, problem := range p.problems.Problems {
+		if isUnder(problem.Field) {
+			return &bugle.InvalidError{Problems: []bugle.Problem{problem}}
+		}
+	}
+	return nil
 }
 
 // partly is an automation of which only some parts count.
 func (v *Previewer) partly(a *bugle.Automation, fields ...string) (*program, error) {
 	p := compile(a, v.Clock.Now)
-	err := p.problemsUnder(fields...)
+	err := p.failureUnder(fields...)
 	p.problems = &bugle.InvalidError{}
 	return p, err
 }

@@ -20,6 +20,7 @@ import (
 type program struct {
 	*bugle.Automation
 	problems   *bugle.InvalidError // with what follows
+	failures   []*fieldError       // the problems of compiling, with their places
 	condition  *expression.Program // nil: it always holds
 	payload    leaf                // nil: there is no template
 	content    leaf                // of a message
@@ -75,7 +76,7 @@ func unwritable(k *personnel.Kind, name string, isCustom func(key string) bool) 
 // the time for templates that ask for it.
 func compile(a *bugle.Automation, now func() time.Time) *program {
 	p := &program{Automation: a, problems: &bugle.InvalidError{}}
-	c := compiler{problems: p.problems, compatible: a.PerscomCompatible, typed: a.TypedValues && !a.PerscomCompatible, now: now}
+	c := compiler{program: p, problems: p.problems, compatible: a.PerscomCompatible, typed: a.TypedValues && !a.PerscomCompatible, now: now}
 	p.condition = c.expression("condition", a.Condition)
 	switch a.ActionType {
 	case bugle.SendWebhook:
@@ -106,7 +107,13 @@ type compiler struct {
 	typed      bool
 	escape     bool // as HTML
 	now        func() time.Time
+	program    *program
 	problems   *bugle.InvalidError
+}
+
+func (c *compiler) fail(path string, err error) {
+	c.problems.Add(path, "It cannot be read: %s.", err.Error())
+	c.program.failures = append(c.program.failures, &fieldError{path, err})
 }
 
 func (c *compiler) expression(field, source string) *expression.Program {
@@ -115,7 +122,7 @@ func (c *compiler) expression(field, source string) *expression.Program {
 	}
 	p, err := expression.Compile(source, Variables, functions)
 	if err != nil {
-		c.problems.Add(field, "The %s field cannot be read: %s.", field, err.Error())
+		c.fail(field, err)
 		return nil
 	}
 	return p
@@ -140,7 +147,7 @@ func (c *compiler) leaf(path string, v any, depth int) leaf {
 		}
 		t, err := twig.Compile(v, o)
 		if err != nil {
-			c.problems.Add(path, "The template cannot be read: %s.", err.Error())
+			c.fail(path, err)
 			return constant{v}
 		}
 		return &text{path: path, template: t, typed: c.typed && t.IsSingle()}
