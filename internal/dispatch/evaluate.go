@@ -77,7 +77,10 @@ func (p *program) decide(ctx context.Context, from reader, e *bugle.Event, c *Co
 
 // holds evaluates the condition.
 func (p *program) holds(c *Context) (bool, error) {
-	if err := p.problems.Err(); err != nil { // it was stored when other rules held
+	if len(p.failures) > 0 { // it was stored when other rules held
+		return false, p.failures[0]
+	}
+	if err := p.problems.Err(); err != nil {
 		return false, err
 	}
 	if p.condition == nil {
