@@ -112,7 +112,12 @@ type compiler struct {
 }
 
 func (c *compiler) fail(path string, err error) {
-	c.problems.Add(path, "It cannot be read: %s.", err.Error())
+	field, _, _ := strings.Cut(path, ".")
+	reason := err.Error()
+	if !strings.HasSuffix(reason, "?") {
+		reason += "."
+	}
+	c.problems.Add(path, "The %s field cannot be read: %s", field, reason)
 	c.program.failures = append(c.program.failures, &fieldError{path, err})
 }
 
