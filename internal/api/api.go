@@ -72,6 +72,7 @@ func New(s *store.Store, o Options) http.Handler {
 	serve(srv, srv.automations())
 	srv.automationActions()
 	srv.automationLogs()
+	srv.events()
 	srv.channels()
 	srv.notifications()
 

@@ -102,7 +102,7 @@ func runData(r *store.LoggedRun) *value.Array {
 		}
 		return t
 	}
-	var subject, causer, holds, payload, chain any
+	var subject, causer, holds, payload any
 	if k := personnel.ByName(r.SubjectKind); k != nil {
 		subject = k.Model()
 	}
@@ -115,13 +115,6 @@ func runData(r *store.LoggedRun) *value.Array {
 	if r.ActionPayload != nil {
 		payload = r.ActionPayload
 	}
-	if r.Chain.Root != 0 {
-		automations := value.NewArray(len(r.Chain.Automations))
-		for _, a := range r.Chain.Automations {
-			automations.Append(a)
-		}
-		chain = value.Map("root", r.Chain.Root, "depth", int64(r.Chain.Depth), "automations", automations)
-	}
 	ended := r.EvaluatedAt
 	if ended.IsZero() {
 		ended = r.CreatedAt
@@ -132,6 +125,6 @@ func runData(r *store.LoggedRun) *value.Array {
 		"condition_expression", text(strings.TrimSpace(r.Condition)), "condition_result", holds, "action_payload", payload,
 		"error_message", text(r.Error), "error_field", text(r.ErrorField), "error_line", id(int64(r.ErrorLine)), "error_column", id(int64(r.ErrorColumn)),
 		"execution_time_ms", r.Took.Milliseconds(), "event_id", r.EventID, "delivery_id", id(r.DeliveryID), "message_id", id(r.MessageID),
-		"resource_kind", text(r.ResourceKind), "resource_id", id(r.ResourceID), "chain", chain,
+		"resource_kind", text(r.ResourceKind), "resource_id", id(r.ResourceID), "chain", chainData(r.Chain),
 		"created_at", bugle.FormatTime(r.CreatedAt), "updated_at", bugle.FormatTime(ended))
 }

@@ -327,6 +327,9 @@ func parameters() *value.Array {
 	for name, p := range automationParameters().All() {
 		all.Set(name.String(), p)
 	}
+	for name, p := range eventParameters().All() {
+		all.Set(name.String(), p)
+	}
 	for name, p := range channelParameters().All() {
 		all.Set(name.String(), p)
 	}

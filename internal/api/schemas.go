@@ -26,6 +26,7 @@ func components() *value.Array {
 	c.webhooks()
 	c.deliveries()
 	c.automations()
+	c.eventLog()
 	c.channels()
 	c.errors()
 	return value.Map(
@@ -711,7 +712,8 @@ func (c *componentSet) deliveries() {
 		"error", failure, "response_headers", headers, "response_body", typed("string"), "response_truncated", typed("boolean"), "remote_address", nullable(typed("string"))))
 	c.schema("Attempt", attempt, attemptData(&bugle.Attempt{Number: 1, StartedAt: exampleMoment, Status: 200, Reason: "OK", RemoteAddress: "203.0.113.7:443"}))
 	detail := properties()
-	detail.Set("payload", value.Map("description", "What is sent: an Envelope, a ChannelPayload, or what the template of an automation made."))
+	detail.Set("payload", value.Map("description", "What is sent.", "anyOf", value.List(schemaRef("Envelope"), schemaRef("ChannelPayload"),
+		value.Map("description", "What the template of an automation made: any JSON."))))
 	detail.Set("request", value.Map("type", value.List("object", "null"), "required", value.List("method", "url", "headers"), "additionalProperties", false,
 		"description", "The last request, or the next; signatures are masked.",
 		"properties", value.Map("method", typed("string"), "url", typed("string"), "headers", headers)))

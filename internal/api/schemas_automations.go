@@ -92,8 +92,7 @@ func (c *componentSet) runs() {
 			"condition_expression", text, "condition_result", nullable(typed("boolean")), "action_payload", nullable(typed("object")),
 			"error_message", text, "error_field", text, "error_line", whole, "error_column", whole, "execution_time_ms", typed("integer"),
 			"event_id", typed("integer"), "delivery_id", whole, "message_id", whole, "resource_kind", text, "resource_id", whole,
-			"chain", value.Map("type", value.List("object", "null"), "required", value.List("root", "depth", "automations"), "additionalProperties", false,
-				"properties", value.Map("root", typed("integer"), "depth", typed("integer"), "automations", listOf(typed("integer")))),
+			"chain", chainSchema(),
 			"created_at", moment(), "updated_at", moment())
 	}
 	holds := true

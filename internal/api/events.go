@@ -1,0 +1,216 @@
+package api
+
+import (
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/buglehq/bugle"
+	"github.com/buglehq/bugle/internal/store"
+	"github.com/buglehq/bugle/personnel"
+	"github.com/buglehq/bugle/value"
+)
+
+// events adds the kinds of events that there are, and the log of those that there were.
+func (s *server) events() {
+	about := func(id, summary, answer string, query ...string) doc {
+		d := doc{id: id, summary: summary, tag: "Events Log", status: http.StatusOK, answer: answer, query: query}
+		if len(query) > 0 {
+			d.fails = []int{http.StatusUnprocessableEntity}
+		}
+		return d
+	}
+	s.handle("event-types", methods{"GET": {"view:event-type", s.listEventTypes, about("listEventTypes", "List the events that there are", "EventTypeList")}})
+	s.handle("event-log", methods{"GET": {"view:event-log", s.listEvents, about("listEventLog", "List events", "EventLogPage", slices.Concat(paging, eventFilters)...)}})
+	s.handle("event-log/{id}", methods{"GET": {"view:event-log", s.showEvent, about("getEventLog", "Get an event with what came of it, and why", "EventLogDetailData")}})
+}
+
+// eventFilters are the parameters that listEvents reads.
+var eventFilters = []string{"event_name", "resource_kind", "resource_id", "request_id", "since", "until"}
+
+// eventTypeData describes an event of the catalogue.
+func eventTypeData(name string) *value.Array {
+	stem, verb, _ := strings.Cut(name, ".")
+	group, description, example := "Webhook", "An admin asked for a test of the webhook.", testExample()
+	schema := value.Map("$ref", "/spec.json#/components/schemas/Envelope")
+	if k := personnel.ByName(stem); k != nil {
+		what := withArticle(typeName(k))
+		group, description, example = k.Class, strings.ToUpper(what[:1])+what[1:]+" was "+verb+".", envelopeExample(k, verb)
+		schema = value.Map("$ref", "/spec.json#/components/schemas/"+typeName(k)+"Resource")
+	}
+	return value.Map("name", name, "group", group, "description", description, "schema", schema, "example", example)
+}
+
+func (s *server) listEventTypes(q *request) error {
+	items := value.NewArray(len(subscribable))
+	for _, name := range subscribable {
+		items.Append(eventTypeData(name))
+	}
+	return q.data(http.StatusOK, items)
+}
+
+func (s *server) listEvents(q *request) error {
+	query := q.URL.Query()
+	invalid := &bugle.InvalidError{}
+	moment := func(name string) (at time.Time) {
+		text := query.Get(name)
+		if text == "" {
+			return at
+		}
+		at, ok := personnel.ParseTime(text)
+		if !ok {
+			invalid.Add(name, "The %s filter must be a time such as 2026-01-31T18:00:00Z, not %q.", name, text)
+		}
+		return at
+	}
+	f := store.EventFilter{Name: query.Get("name"), ResourceKind: query.Get("resource_kind"), RequestID: query.Get("request_id"), Since: moment("since"), Until: moment("until")}
+	if text := query.Get("resource_id"); text != "" {
+		n, err := strconv.ParseInt(text, 10, 64)
+		if err != nil || n <= 0 {
+			invalid.Add("resource_id", "The resource_id filter must be a positive whole number, not %q.", text)
+		}
+		f.ResourceID = n
+	}
+	if err := invalid.Err(); err != nil {
+		return err
+	}
+	page, err := s.store.Events(q.Context(), q.actor.OrganizationID, f, q.page())
+	if err != nil {
+		return err
+	}
+	items := value.NewArray(len(page.Items))
+	for _, e := range page.Items {
+		items.Append(eventData(e))
+	}
+	return q.list(items, page.Number, page.Limit, page.Total)
+}
+
+// eventData renders an event as lists have it.
+func eventData(e *store.LoggedEvent) *value.Array {
+	var kind, id any
+	if e.ResourceKind != "" {
+		kind, id = e.ResourceKind, e.ResourceID
+	}
+	return value.Map("id", e.ID, "name", e.Name, "resource_kind", kind, "resource_id", id, "request_id", e.RequestID, "trace_id", e.TraceID,
+		"chain", chainData(e.Chain), "created_at", bugle.FormatTime(e.CreatedAt), "deliveries_count", int64(e.Deliveries), "runs_count", int64(e.Runs))
+}
+
+// chainData renders a chain, null for that of an event that nothing caused.
+func chainData(c bugle.Chain) any {
+	if c.Root == 0 {
+		return nil
+	}
+	automations := value.NewArray(len(c.Automations))
+	for _, id := range c.Automations {
+		automations.Append(id)
+	}
+	return value.Map("root", c.Root, "depth", int64(c.Depth), "automations", automations)
+}
+
+// maxReasons is how many webhooks, and how many automations, an event's answer says something of.
+const maxReasons = 1000
+
+// showEvent answers with an event, its envelope, what changed, and what each webhook and automation made
+// of it.
+func (s *server) showEvent(q *request) error {
+	id, err := q.id()
+	if err != nil {
+		return err
+	}
+	e, err := s.store.EventWithCounts(q.Context(), q.actor.OrganizationID, id)
+	if err != nil {
+		return err
+	}
+	envelope, err := value.Decode(e.Envelope)
+	if err != nil {
+		return err
+	}
+	changes := value.NewArray(len(e.Causes))
+	for _, c := range e.Causes {
+		changes.Set(c.Attribute, value.Map("old", c.Old, "new", c.New))
+	}
+	why, err := s.why(q, e)
+	if err != nil {
+		return err
+	}
+	data := eventData(e)
+	data.Set("envelope", envelope)
+	data.Set("changes", changes)
+	data.Set("why", why)
+	return q.data(http.StatusOK, data)
+}
+
+// why says of each webhook and automation what it made of an event. What they are like today explains
+// those that made nothing: it may have been different then.
+func (s *server) why(q *request, e *store.LoggedEvent) (*value.Array, error) {
+	all := store.PageRequest{Number: 1, Limit: maxReasons}
+	hooks, err := s.store.Webhooks(q.Context(), q.actor.OrganizationID, all)
+	if err != nil {
+		return nil, err
+	}
+	deliveries, err := s.store.EventDeliveries(q.Context(), e.ID, maxReasons)
+	if err != nil {
+		return nil, err
+	}
+	automations, err := s.store.Automations(q.Context(), q.actor.OrganizationID, store.AutomationFilter{}, all)
+	if err != nil {
+		return nil, err
+	}
+	runs, err := s.store.EventRuns(q.Context(), q.actor.OrganizationID, e.ID)
+	if err != nil {
+		return nil, err
+	}
+	rows := value.NewArray(len(hooks.Items) + len(automations.Items))
+	row := func(kind string, id int64, name, outcome string, delivery, run int64, condition string, holds *bool, failure any) {
+		orNull := func(n int64) any {
+			if n == 0 {
+				return nil
+			}
+			return n
+		}
+		var result, source any
+		if holds != nil {
+			result = *holds
+		}
+		if condition != "" {
+			source = condition
+		}
+		rows.Append(value.Map("type", kind, "id", id, "name", name, "outcome", outcome, "delivery_id", orNull(delivery), "automation_log_id", orNull(run),
+			"condition", source, "condition_result", result, "error", failure))
+	}
+	for _, w := range hooks.Items {
+		outcome := "not_subscribed"
+		delivery := deliveries[w.ID]
+		switch {
+		case delivery != 0 && w.Status == bugle.Paused:
+			outcome = "paused"
+		case delivery != 0:
+			outcome = "matched"
+		case w.Status == bugle.Disabled:
+			outcome = "disabled"
+		case slices.Contains(w.Events, e.Name):
+			outcome = "not_then" // it did not subscribe when the event happened
+		}
+		row("webhook", w.ID, w.Name, outcome, delivery, 0, "", nil, nil)
+	}
+	for _, a := range automations.Items {
+		r := runs[a.ID]
+		switch {
+		case r != nil:
+			outcome := string(r.Status)
+			if r.Status == bugle.RunExecuted {
+				outcome = "matched"
+			}
+			row("automation", a.ID, a.Name, outcome, r.DeliveryID, r.ID, r.Condition, r.ConditionResult, runError(r))
+		case a.Trigger != e.Name:
+			row("automation", a.ID, a.Name, "not_subscribed", 0, 0, a.Condition, nil, nil)
+		case !a.Enabled:
+			row("automation", a.ID, a.Name, "disabled", 0, 0, a.Condition, nil, nil)
+		default:
+			row("automation", a.ID, a.Name, "not_then", 0, 0, a.Condition, nil, nil)
+		}
+	}
+	return rows, nil
+}
