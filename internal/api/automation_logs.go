@@ -3,9 +3,7 @@ package api
 import (
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/buglehq/bugle"
 	"github.com/buglehq/bugle/internal/store"
@@ -26,36 +24,10 @@ func (s *server) automationLogs() {
 var runFilters = []string{"automation_id", "event_id", "run_status", "trigger", "since", "until"}
 
 func (s *server) listRuns(q *request) error {
-	var f store.RunFilter
-	query := q.URL.Query()
-	invalid := &bugle.InvalidError{}
-	number := func(name string, to *int64) {
-		if text := query.Get(name); text != "" {
-			n, err := strconv.ParseInt(text, 10, 64)
-			if err != nil || n <= 0 {
-				invalid.Add(name, "The %s filter must be a positive whole number, not %q.", name, text)
-			}
-			*to = n
-		}
-	}
-	moment := func(name string, to *time.Time) {
-		if text := query.Get(name); text != "" {
-			at, ok := personnel.ParseTime(text)
-			if !ok {
-				invalid.Add(name, "The %s filter must be a time such as 2026-01-31T18:00:00Z, not %q.", name, text)
-			}
-			*to = at
-		}
-	}
-	number("automation_id", &f.AutomationID)
-	number("event_id", &f.EventID)
-	moment("since", &f.Since)
-	moment("until", &f.Until)
-	f.Trigger, f.Status = query.Get("trigger"), bugle.RunStatus(query.Get("status"))
-	if f.Status != "" && !slices.Contains(bugle.RunStatuses, f.Status) {
-		invalid.Add("status", "The status filter must be pending, executed, condition_failed, failed or loop_stopped, not %q.", string(f.Status))
-	}
-	if err := invalid.Err(); err != nil {
+	in := q.filters()
+	f := store.RunFilter{AutomationID: in.number("automation_id"), EventID: in.number("event_id"), Trigger: in.query.Get("trigger"),
+		Since: in.time("since"), Until: in.time("until"), Status: bugle.RunStatus(in.word("status", wordsOfType(bugle.RunStatuses)...))}
+	if err := in.invalid.Err(); err != nil {
 		return err
 	}
 	page, err := s.store.Runs(q.Context(), q.actor.OrganizationID, f, q.page())

@@ -120,21 +120,14 @@ func (s *server) automations() collection[*bugle.Automation] {
 
 // automationFilter reads the filters in the query.
 func automationFilter(q *request) (f store.AutomationFilter, err error) {
-	query := q.URL.Query()
-	invalid := &bugle.InvalidError{}
-	f.Trigger = query.Get("trigger")
-	f.ActionType = bugle.ActionType(query.Get("action_type"))
-	if f.ActionType != "" && !slices.Contains(bugle.ActionTypes, f.ActionType) {
-		invalid.Add("action_type", "The action_type filter must be webhook, message or model_update, not %q.", string(f.ActionType))
-	}
-	if text := query.Get("enabled"); text != "" {
-		enabled, err := strconv.ParseBool(text)
-		if err != nil {
-			invalid.Add("enabled", "The enabled filter must be true or false, not %q.", text)
-		}
+	in := q.filters()
+	f.Trigger = in.query.Get("trigger")
+	f.ActionType = bugle.ActionType(in.word("action_type", wordsOfType(bugle.ActionTypes)...))
+	if text := in.word("enabled", "true", "false"); text != "" {
+		enabled := text == "true"
 		f.Enabled = &enabled
 	}
-	return f, invalid.Err()
+	return f, in.invalid.Err()
 }
 
 // automationSearch reads the body of a search: a text, and filters of trigger, action_type and enabled for

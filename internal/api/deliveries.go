@@ -3,14 +3,11 @@ package api
 import (
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/buglehq/bugle"
 	"github.com/buglehq/bugle/internal/delivery"
 	"github.com/buglehq/bugle/internal/store"
-	"github.com/buglehq/bugle/personnel"
 	"github.com/buglehq/bugle/value"
 )
 
@@ -73,42 +70,15 @@ func (s *server) listDeliveries(q *request) error {
 
 // deliveryFilter reads the filters in the query.
 func deliveryFilter(q *request) (f store.DeliveryFilter, err error) {
-	query := q.URL.Query()
-	invalid := &bugle.InvalidError{}
-	number := func(name string) int64 {
-		text := query.Get(name)
-		if text == "" {
-			return 0
-		}
-		n, err := strconv.ParseInt(text, 10, 64)
-		if err != nil || n <= 0 {
-			invalid.Add(name, "The %s filter must be a positive whole number, not %q.", name, text)
-		}
-		return n
-	}
-	at := func(name string) (at time.Time) {
-		text := query.Get(name)
-		if text == "" {
-			return at
-		}
-		at, ok := personnel.ParseTime(text)
-		if !ok {
-			invalid.Add(name, "The %s filter must be a time such as 2026-01-31T18:00:00Z, not %q.", name, text)
-		}
-		return at
-	}
-	f.WebhookID, f.StatusCode = number("webhook_id"), int(number("status_code"))
-	f.Since, f.Until = at("since"), at("until")
-	f.Event, f.RequestID = query.Get("event"), query.Get("request_id")
-	f.Channel = query.Get("channel")
+	in := q.filters()
+	f.WebhookID, f.StatusCode = in.number("webhook_id"), int(in.number("status_code"))
+	f.Since, f.Until = in.time("since"), in.time("until")
+	f.Event, f.RequestID, f.Channel = in.query.Get("event"), in.query.Get("request_id"), in.query.Get("channel")
 	if c := bugle.ChannelByName(f.Channel); f.Channel != "" && (c == nil || !c.Outside()) {
-		invalid.Add("channel", "The channel filter must be a channel that messages leave the server by, not %q.", f.Channel)
+		in.invalid.Add("channel", "The channel filter must be a channel that messages leave the server by, not %q.", f.Channel)
 	}
-	f.State = bugle.DeliveryState(query.Get("state"))
-	if f.State != "" && !slices.Contains(bugle.DeliveryStates, f.State) {
-		invalid.Add("state", "The state filter must be pending, delivered, failed or cancelled, not %q.", string(f.State))
-	}
-	return f, invalid.Err()
+	f.State = bugle.DeliveryState(in.word("state", wordsOfType(bugle.DeliveryStates)...))
+	return f, in.invalid.Err()
 }
 
 // showDelivery answers with a delivery, what is sent for it, and its attempts.

@@ -3,9 +3,7 @@ package api
 import (
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/buglehq/bugle"
 	"github.com/buglehq/bugle/internal/store"
@@ -52,28 +50,10 @@ func (s *server) listEventTypes(q *request) error {
 }
 
 func (s *server) listEvents(q *request) error {
-	query := q.URL.Query()
-	invalid := &bugle.InvalidError{}
-	moment := func(name string) (at time.Time) {
-		text := query.Get(name)
-		if text == "" {
-			return at
-		}
-		at, ok := personnel.ParseTime(text)
-		if !ok {
-			invalid.Add(name, "The %s filter must be a time such as 2026-01-31T18:00:00Z, not %q.", name, text)
-		}
-		return at
-	}
-	f := store.EventFilter{Name: query.Get("name"), ResourceKind: query.Get("resource_kind"), RequestID: query.Get("request_id"), Since: moment("since"), Until: moment("until")}
-	if text := query.Get("resource_id"); text != "" {
-		n, err := strconv.ParseInt(text, 10, 64)
-		if err != nil || n <= 0 {
-			invalid.Add("resource_id", "The resource_id filter must be a positive whole number, not %q.", text)
-		}
-		f.ResourceID = n
-	}
-	if err := invalid.Err(); err != nil {
+	in := q.filters()
+	f := store.EventFilter{Name: in.query.Get("name"), ResourceKind: in.query.Get("resource_kind"), ResourceID: in.number("resource_id"),
+		RequestID: in.query.Get("request_id"), Since: in.time("since"), Until: in.time("until")}
+	if err := in.invalid.Err(); err != nil {
 		return err
 	}
 	page, err := s.store.Events(q.Context(), q.actor.OrganizationID, f, q.page())
