@@ -130,45 +130,18 @@ func automationFilter(q *request) (f store.AutomationFilter, err error) {
 	return f, in.invalid.Err()
 }
 
-// automationSearch reads the body of a search: a text, and filters of trigger, action_type and enabled for
-// equality.
+// automationSearch reads the body of a search: a text, and filters of trigger, action_type and enabled.
 func automationSearch(body *value.Array) (f store.AutomationFilter, err error) {
-	if v, ok := body.Get("search"); ok && v != nil {
-		object, _ := v.(*value.Array)
-		text, _ := object.Get("value")
-		f.Text, ok = text.(string)
-		if !ok {
-			return f, bugle.Invalid("search.value", "The search.value field must be a string, not %s.", value.Describe(text))
-		}
+	f.Text, err = searchedText(body)
+	if err != nil {
+		return f, err
 	}
-	v, _ := body.Get("filters")
-	list, isList := v.(*value.Array)
-	if v != nil && (!isList || !list.IsList()) {
-		return f, bugle.Invalid("filters", "The filters field must be a list, not %s.", value.Describe(v))
-	}
-	for key, item := range list.All() {
-		path := "filters." + key.String()
-		filter, _ := item.(*value.Array)
-		field, _ := filter.Get("field")
-		operator, given := filter.Get("operator")
-		wanted, _ := filter.Get("value")
-		if given && operator != "=" {
-			return f, bugle.Invalid(path+".operator", "The operator must be =, not %s.", value.Describe(operator))
-		}
-		text, isText := wanted.(string)
-		enabled, isBool := wanted.(bool)
-		switch {
-		case field == "trigger" && isText:
-			f.Trigger = text
-		case field == "action_type" && isText:
-			f.ActionType = bugle.ActionType(text)
-		case field == "enabled" && isBool:
-			f.Enabled = &enabled
-		default:
-			return f, bugle.Invalid(path, "A filter must have the field trigger or action_type and a text, or enabled and a boolean, not %s.", value.Describe(field))
-		}
-	}
-	return f, nil
+	err = equalities(body, map[string]func(v any) bool{
+		"trigger":     func(v any) bool { text, ok := v.(string); f.Trigger = text; return ok },
+		"action_type": func(v any) bool { text, ok := v.(string); f.ActionType = bugle.ActionType(text); return ok },
+		"enabled":     func(v any) bool { enabled, ok := v.(bool); f.Enabled = &enabled; return ok },
+	})
+	return f, err
 }
 
 // automationData renders an automation and how many runs it has had.

@@ -126,7 +126,7 @@ func (s *server) showEvent(q *request) error {
 // those that made nothing: it may have been different then.
 func (s *server) why(q *request, e *store.LoggedEvent) (*value.Array, error) {
 	all := store.PageRequest{Number: 1, Limit: maxReasons}
-	hooks, err := s.store.Webhooks(q.Context(), q.actor.OrganizationID, all)
+	hooks, err := s.store.Webhooks(q.Context(), q.actor.OrganizationID, store.WebhookFilter{}, all)
 	if err != nil {
 		return nil, err
 	}

@@ -47,6 +47,7 @@ func chainSchema() *value.Array {
 
 func eventParameters() *value.Array {
 	return value.Map(
+		"webhook_status", queried("status", "Those of the status.", typed("string")),
 		"event_name", queried("name", "Those of the name.", typed("string")),
 		"resource_kind", queried("resource_kind", "Those about resources of the kind.", typed("string")),
 		"resource_id", queried("resource_id", "Those about one resource.", idSchema()))

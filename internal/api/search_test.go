@@ -55,7 +55,7 @@ func TestSearch_methods(t *testing.T) {
 		a.wantError(t, 405, "MethodNotAllowedHttpException", "")
 		wantEqual(t, "Allow", a.header.Get("Allow"), "POST")
 	}
-	for _, path := range []string{"webhooks/search", "deliveries/search", "schedules/search", "unit-slots/search"} {
+	for _, path := range []string{"deliveries/search", "schedules/search", "unit-slots/search"} {
 		if a := s.do("POST", path, `{}`); a.status != 404 && a.status != 405 {
 			t.Errorf("POST %s: status %d, want 404 or 405", path, a.status)
 		}

@@ -20,9 +20,21 @@ func (s *server) webhooks() collection[*bugle.Webhook] {
 	return collection[*bugle.Webhook]{
 		path:  "webhooks",
 		scope: "webhook",
-		words: words{one: "Webhook", many: "Webhooks", tag: "Webhooks", schema: "Webhook"},
+		words: words{one: "Webhook", many: "Webhooks", tag: "Webhooks", schema: "Webhook", filters: []string{"webhook_status", "event"}},
 		list: func(q *request, p store.PageRequest) (store.Page[*bugle.Webhook], error) {
-			return s.store.Webhooks(q.Context(), q.actor.OrganizationID, p)
+			in := q.filters()
+			f := store.WebhookFilter{Status: bugle.WebhookStatus(in.word("status", wordsOfType(bugle.WebhookStatuses)...)), Event: in.query.Get("event")}
+			if err := in.invalid.Err(); err != nil {
+				return store.Page[*bugle.Webhook]{}, err
+			}
+			return s.store.Webhooks(q.Context(), q.actor.OrganizationID, f, p)
+		},
+		search: func(q *request, p store.PageRequest, body *value.Array) (store.Page[*bugle.Webhook], error) {
+			f, err := webhookSearch(body)
+			if err != nil {
+				return store.Page[*bugle.Webhook]{}, err
+			}
+			return s.store.Webhooks(q.Context(), q.actor.OrganizationID, f, p)
 		},
 		show: func(q *request, id int64) (*bugle.Webhook, error) {
 			return s.store.Webhook(q.Context(), q.actor.OrganizationID, id)
@@ -60,6 +72,20 @@ func (s *server) webhooks() collection[*bugle.Webhook] {
 			return items, nil
 		},
 	}
+}
+
+// webhookSearch reads the body of a search: a text, and filters of status, method and event.
+func webhookSearch(body *value.Array) (f store.WebhookFilter, err error) {
+	f.Text, err = searchedText(body)
+	if err != nil {
+		return f, err
+	}
+	err = equalities(body, map[string]func(v any) bool{
+		"status": func(v any) bool { text, ok := v.(string); f.Status = bugle.WebhookStatus(text); return ok },
+		"method": func(v any) bool { text, ok := v.(string); f.Method = text; return ok },
+		"event":  func(v any) bool { text, ok := v.(string); f.Event = text; return ok },
+	})
+	return f, err
 }
 
 // webhookData renders a webhook, its secret in full or masked.

@@ -415,3 +415,33 @@ func TestWebhooks_ofAnotherOrganization(t *testing.T) {
 	}
 	wantEqual(t, "another's deliveries", other.want(200, "GET", fmt.Sprint("deliveries?webhook_id=", id(hook)), nil).at("meta", "total"), 0)
 }
+
+func TestWebhooks_search(t *testing.T) {
+	s := newServer(t)
+	s.create("webhooks", "name", "Discord relay", "url", receiver, "events", value.List("user.created"))
+	s.create("webhooks", "name", "Sheet", "url", "https://sheet.example.com", "method", "get", "status", "paused", "description", "100%_sure")
+	for query, want := range map[string]int64{"": 2, "?status=paused": 1, "?status=disabled": 0, "?event=user.created": 1, "?event=user.deleted": 0} {
+		wantEqual(t, query, s.want(200, "GET", "webhooks"+query, nil).at("meta", "total"), want)
+	}
+	filter := func(field, v any) *value.Array {
+		return value.Map("filters", value.List(value.Map("field", field, "operator", "=", "value", v)))
+	}
+	for i, tc := range []struct {
+		body *value.Array
+		want int64
+	}{
+		{value.NewArray(0), 2},
+		{value.Map("search", value.Map("value", "RELAY")), 1},
+		{value.Map("search", value.Map("value", "sheet.example")), 1},
+		{value.Map("search", value.Map("value", "0%_s")), 1},
+		{value.Map("search", value.Map("value", "%")), 1},
+		{filter("status", "active"), 1}, {filter("method", "get"), 1}, {filter("event", "user.created"), 1}, {filter("event", "x"), 0},
+	} {
+		wantEqual(t, fmt.Sprint("search ", i), s.want(200, "POST", "webhooks/search", tc.body).at("meta", "total"), tc.want)
+	}
+	s.want(422, "GET", "webhooks?status=asleep", nil)
+	for _, bad := range []*value.Array{filter("url", "x"), filter("status", 5), value.Map("filters", 5), value.Map("search", value.Map("value", 1)),
+		value.Map("filters", value.List(value.Map("field", "status", "operator", "!=", "value", "active")))} {
+		s.want(422, "POST", "webhooks/search", bad)
+	}
+}

@@ -141,7 +141,7 @@ func TestOrganizations_haveTheirOwnWebhooks(t *testing.T) {
 				t.Errorf("%s from another organization: %v, want ErrNotFound", what, err)
 			}
 		}
-		page, err := s.Webhooks(t.Context(), other.OrganizationID, store.PageRequest{Number: 1, Limit: 10})
+		page, err := s.Webhooks(t.Context(), other.OrganizationID, store.WebhookFilter{}, store.PageRequest{Number: 1, Limit: 10})
 		if err != nil || page.Total != 1 || len(page.Items) != 1 || page.Items[0].ID != theirs.ID {
 			t.Errorf("another organization lists the webhooks %+v, %v", page, err)
 		}

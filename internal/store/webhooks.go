@@ -121,13 +121,36 @@ func (tx *Tx) Webhook(organizationID, id int64) (*bugle.Webhook, error) {
 	return findWebhook(context.Background(), tx.view(), "WHERE w.organization_id = $1 AND w.id = $2 AND w.channel = ''", organizationID, id)
 }
 
+// A WebhookFilter narrows a list of webhooks; what is zero does not.
+type WebhookFilter struct {
+	Status bugle.WebhookStatus
+	Method string
+	Event  string // that it subscribes to
+	Text   string // a part of the name, the description or the URL, in either case
+}
+
 // Webhooks returns a page of the organization's webhooks, oldest first.
-func (s *Store) Webhooks(ctx context.Context, organizationID int64, p PageRequest) (Page[*bugle.Webhook], error) {
+func (s *Store) Webhooks(ctx context.Context, organizationID int64, f WebhookFilter, p PageRequest) (Page[*bugle.Webhook], error) {
 	page := Page[*bugle.Webhook]{Number: p.Number, Limit: p.Limit}
+	where := newWhere("w.organization_id", organizationID)
+	where.addPlain("w.channel = ''")
+	if f.Status != "" {
+		where.add("w.status = $%d", string(f.Status))
+	}
+	if f.Method != "" {
+		where.add("w.method = $%d", f.Method)
+	}
+	if f.Event != "" {
+		where.add("w.id IN (SELECT webhook_id FROM webhook_events WHERE event = $%d)", f.Event)
+	}
+	if f.Text != "" {
+		where.addText(f.Text, "w.name", "w.description", "w.url")
+	}
 	c := s.view()
-	err := c.one(ctx, []any{&page.Total}, "SELECT COUNT(*) FROM webhooks WHERE organization_id = $1 AND channel = ''", organizationID)
+	err := c.one(ctx, []any{&page.Total}, "SELECT COUNT(*) FROM webhooks w"+where.String(), where.args...)
 	if err == nil {
-		page.Items, err = selectWebhooks(ctx, c, "WHERE w.organization_id = $1 AND w.channel = '' ORDER BY w.id LIMIT $2 OFFSET $3", organizationID, p.Limit, p.offset())
+		condition := where.String() + " ORDER BY w.id" + where.limit(p)
+		page.Items, err = selectWebhooks(ctx, c, condition, where.args...)
 	}
 	if err != nil {
 		return page, fmt.Errorf("list webhooks: %w", err)

@@ -123,7 +123,7 @@ func TestWebhooks_arePages(t *testing.T) {
 			number int
 			want   []int64
 		}{{1, []int64{1, 2}}, {2, []int64{3, 4}}, {3, []int64{5}}, {4, nil}} {
-			page, err := s.Webhooks(t.Context(), 1, store.PageRequest{Number: test.number, Limit: 2})
+			page, err := s.Webhooks(t.Context(), 1, store.WebhookFilter{}, store.PageRequest{Number: test.number, Limit: 2})
 			if err != nil || page.Total != 5 || page.Number != test.number || page.Limit != 2 {
 				t.Errorf("page %d is %+v, %v", test.number, page, err)
 			}
