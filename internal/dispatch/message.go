@@ -18,7 +18,7 @@ const Everyone = "everyone"
 // posted are the channels that take one post, whoever the recipients are.
 var posted = []string{"discord_public", "slack", "telegram"}
 
-// recipients evaluates to whom a message goes: ids, or everyone.
+// toWhom is to whom a message goes: ids, or everyone.
 func (p *program) toWhom(c *Context) (ids *value.Array, everyone bool, err error) {
 	ids = value.NewArray(1)
 	if p.recipients != nil {

@@ -3,7 +3,6 @@ package dispatch
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -276,29 +275,11 @@ func describe(r *bugle.Run, err error) {
 	}
 }
 
-// evaluate returns the value of an expression of the automation.
+// evaluateExpression returns the value of an expression of the automation.
 func evaluateExpression(field string, p *expression.Program, c *Context) (any, error) {
 	v, err := p.Eval(c.values...)
 	if err != nil {
 		return nil, &fieldError{field, fmt.Errorf("%w, in: %s", err, strings.TrimSpace(p.String()))}
 	}
 	return v, nil
-}
-
-// Functions describes what conditions can call, each with its arguments, sorted by name.
-func Functions() []string {
-	names := []string{"changed(key)", "old_value(key)", "new_value(key)"}
-	for name, f := range expression.Functions() {
-		switch f.Max {
-		case 1:
-			name += "(v)"
-		case 2:
-			name += "(a, b)"
-		default:
-			name += "(a, b, …)"
-		}
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
 }
