@@ -19,7 +19,7 @@ import (
 // Whenever the process is killed, each run has its effect exactly once: a delivery, a message, and an
 // increment that depends on the one before.
 func TestServe_killedDuringRuns(t *testing.T) {
-	const records, perRecord = 3334, 3 // 10,002 runs
+	const records, perRecord = 1000, 10
 	database, _ := newDatabase(t)
 	prepareRuns(t, database, records)
 	pending := func() int {
@@ -56,7 +56,7 @@ func TestServe_killedDuringRuns(t *testing.T) {
 	}
 }
 
-// prepareRuns makes records of a user, each with three pending runs.
+// prepareRuns makes records of a user, each with ten pending runs: eight deliveries, a message and an update.
 func prepareRuns(t *testing.T, database string, records int) {
 	t.Helper()
 	ctx := context.Background()
@@ -78,12 +78,16 @@ func prepareRuns(t *testing.T, database string, records int) {
 		if err := tx.AddWebhook(&hook); err != nil {
 			return err
 		}
-		for _, fields := range []*value.Array{
+		automations := []*value.Array{
 			value.Map("webhook_id", hook.ID, "webhook_payload_template", value.Map("text", "{{ model.text }}")),
 			value.Map("action_type", "message", "message_channels", value.List("database"), "message_content", "{{ model.text }}", "message_recipients_expression", "7777"),
 			value.Map("action_type", "model_update", "model_update_target", "user", "model_update_lookup_type", "expression",
 				"model_update_lookup_expression", "model.user_id", "model_update_fields", value.Map("notes", "{{ target.notes|increment }}")),
-		} {
+		}
+		for len(automations) < 10 {
+			automations = append(automations, automations[0].Clone())
+		}
+		for _, fields := range automations {
 			a := bugle.NewAutomation()
 			a.OrganizationID = 1
 			fields.Set("name", "Test")
