@@ -124,6 +124,7 @@ const (
 	JSON     // any JSON
 	Photo    // the storage path of an uploaded image
 	File     // the storage path of any uploaded file
+	Moment   // microseconds since 1970; of no kind of the catalogue, but of what is searched like one
 )
 
 // A Field is a column of a kind's table, and the rule for what may be written to it.
@@ -316,10 +317,7 @@ func link(all ...*Kind) []*Kind {
 	named := map[string]*Kind{}
 	for _, k := range all {
 		named[k.Name] = k
-		k.index = make(map[string]int, len(k.Fields))
-		for i, f := range k.Fields {
-			k.index[f.Name] = i
-		}
+		k.number()
 	}
 	for _, k := range all {
 		for _, f := range k.Fields {
@@ -351,6 +349,14 @@ func link(all ...*Kind) []*Kind {
 		}
 	}
 	return all
+}
+
+// number makes the index of the fields.
+func (k *Kind) number() {
+	k.index = make(map[string]int, len(k.Fields))
+	for i, f := range k.Fields {
+		k.index[f.Name] = i
+	}
 }
 
 // modelsWith are the models of the kinds that have resources of a kind.

@@ -115,6 +115,13 @@ func ReadSearch(k *Kind, within *Within, body *value.Array, isCustom func(key st
 	return r.search, r.problems.Err()
 }
 
+// Searchable returns a kind that is not in the catalogue: something else that is searched in the same way.
+func Searchable(path string, fields ...Field) *Kind {
+	k := &Kind{Path: path, Fields: fields}
+	k.number()
+	return k
+}
+
 type searchReader struct {
 	search   *Search
 	isCustom func(key string) bool
@@ -347,10 +354,21 @@ func (c Column) read(v any) (stored any, day bool, reason string) {
 		if !ok {
 			return nil, false, "must be a date such as 2026-01-31 or 2026-01-31T18:00:00Z"
 		}
-		stamp := c.Field.Name == "created_at" || c.Field.Name == "updated_at"
-		return at.Format(StoredTime), stamp && at.Equal(at.Truncate(24*time.Hour)), ""
+		return at.Format(StoredTime), c.isDay(at), ""
+	case Moment:
+		at, ok := asTime(v)
+		if !ok {
+			return nil, false, "must be a time such as 2026-01-31 or 2026-01-31T18:00:00Z"
+		}
+		return at.UnixMicro(), c.isDay(at), ""
 	}
 	return printed(v), false, ""
+}
+
+// isDay reports whether a time that the column is compared with stands for its whole day.
+func (c Column) isDay(at time.Time) bool {
+	stamp := c.Field.Name == "created_at" || c.Field.Name == "updated_at"
+	return stamp && at.Equal(at.Truncate(24*time.Hour))
 }
 
 // column finds what a request calls a column: "name", "rank.name", "promotion_points" or

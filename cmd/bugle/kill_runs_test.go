@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -20,7 +19,7 @@ import (
 // increment that depends on the one before.
 func TestServe_killedDuringRuns(t *testing.T) {
 	const records, perRecord = 1000, 10
-	database, _ := newDatabase(t)
+	database, key := newDatabase(t)
 	prepareRuns(t, database, records)
 	pending := func() int {
 		return count(t, database, "SELECT COUNT(*) FROM automation_runs WHERE status = 'pending'")
@@ -31,8 +30,11 @@ func TestServe_killedDuringRuns(t *testing.T) {
 			t.Fatalf("%d runs are still pending after %d rounds", left, kills)
 		}
 		server := startServer(t, database)
-		// The moment is random on purpose; it is logged by how far the runs had come.
-		<-time.After(time.Duration(20+rand.IntN(1500)) * time.Millisecond)
+		enough := int64(max(left-1-rand.IntN(2000), 0)) // at random, in the middle of whatever comes next
+		waitFor(t, "more runs have ended", func() bool {
+			n, _ := at(server.mustCall(t, key, "GET", "/v2/automation-logs?status=pending&limit=1", "", 200), "meta", "total").(int64)
+			return n <= enough
+		})
 		server.kill()
 		kills++
 		t.Logf("killed with %d of %d runs pending", pending(), records*perRecord)

@@ -74,8 +74,9 @@ func customKeys(ctx context.Context, c conn, organizationID int64) (map[string]b
 // conditions writes the SQL of a search. Names come from the catalogue, and everything that a
 // request brings is a parameter.
 type conditions struct {
-	kind *personnel.Kind
-	args []any
+	kind    *personnel.Kind
+	columns map[string]string // what fields are in SQL; nil: as they are called, in the table of the kind
+	args    []any
 }
 
 // arg adds a parameter and returns its place.
@@ -130,19 +131,27 @@ func (b *conditions) column(c personnel.Column, table string) string {
 	if c.Pivot {
 		return quoted("pivot_" + c.Field.Name)
 	}
-	if column, path := document(c, table); path != "" {
+	if column, path := b.document(c, table); path != "" {
 		return jsonPart(column, b.arg(path))
 	}
-	return table + "." + quoted(c.Field.Name)
+	return b.field(c.Field, table)
+}
+
+// field writes a field.
+func (b *conditions) field(f *personnel.Field, table string) string {
+	if b.columns != nil {
+		return b.columns[f.Name]
+	}
+	return table + "." + quoted(f.Name)
 }
 
 // document returns a column that holds JSON and the path to the part of it that is meant, empty for
 // all of it.
-func document(c personnel.Column, table string) (column, path string) {
+func (b *conditions) document(c personnel.Column, table string) (column, path string) {
 	if c.Field == nil {
 		return table + ".data", `$."` + c.Custom + `"`
 	}
-	return table + "." + quoted(c.Field.Name), c.Path
+	return b.field(c.Field, table), c.Path
 }
 
 // compare writes one condition. As in any SQL, null compares with nothing, not even as different.
@@ -219,7 +228,7 @@ func (b *conditions) in(values []any, column, in, join, null, empty string) stri
 
 // contains asks whether a JSON list holds any, or all, of the values.
 func (b *conditions) contains(f personnel.Filter, table string) string {
-	column, path := document(f.Column, table)
+	column, path := b.document(f.Column, table)
 	if path == "" {
 		path = "$"
 	}
@@ -238,13 +247,18 @@ func (b *conditions) contains(f personnel.Filter, table string) string {
 
 // day compares with a whole day, as ranges so that an index serves.
 func (b *conditions) day(f personnel.Filter, column string) string {
-	first, _ := f.Value.(string)
-	end := first[:len(time.DateOnly)] + " 24" // after all times of the day, before any of the next
+	var first, end any = f.Value, nil
+	switch day := f.Value.(type) {
+	case string:
+		end = day[:len(time.DateOnly)] + " 24" // after all times of the day, before any of the next
+	case int64:
+		end = day + (24 * time.Hour).Microseconds() - 1 // which is its last moment
+	}
 	switch f.Operator {
 	case personnel.Less:
 		return column + " < " + b.arg(first)
 	case personnel.LessEqual:
-		return column + " < " + b.arg(end)
+		return column + " <= " + b.arg(end)
 	case personnel.Greater:
 		return column + " > " + b.arg(end)
 	case personnel.GreaterEqual:
@@ -252,7 +266,7 @@ func (b *conditions) day(f personnel.Filter, column string) string {
 	case personnel.NotEqual:
 		return "(" + column + " < " + b.arg(first) + " OR " + column + " > " + b.arg(end) + ")"
 	}
-	return "(" + column + " >= " + b.arg(first) + " AND " + column + " < " + b.arg(end) + ")"
+	return "(" + column + " >= " + b.arg(first) + " AND " + column + " <= " + b.arg(end) + ")"
 }
 
 // text asks for a text anywhere in any field that is shown.
@@ -260,8 +274,12 @@ func (b *conditions) text(text string) string {
 	pattern := b.arg("%" + strings.NewReplacer(`\`, `\\`, "%", `\%`, "_", `\_`).Replace(text) + "%")
 	var parts []string
 	for i := range b.kind.Fields {
-		if f := &b.kind.Fields[i]; !f.Hidden {
+		switch f := &b.kind.Fields[i]; {
+		case f.Hidden:
+		case b.columns == nil:
 			parts = append(parts, likeText(quoted(f.Name), pattern))
+		case f.Type == personnel.Text: // the others hold words and numbers of the engine, which everything has
+			parts = append(parts, likeText(b.columns[f.Name], pattern))
 		}
 	}
 	return strings.Join(parts, " OR ")
@@ -289,5 +307,5 @@ func (b *conditions) order(s *personnel.Search) string {
 		}
 		parts = append(parts, by)
 	}
-	return strings.Join(append(parts, "id"), ", ")
+	return strings.Join(append(parts, b.column(personnel.Column{Field: b.kind.Field("id")}, b.kind.Table)), ", ")
 }
