@@ -320,8 +320,13 @@ func run(t *testing.T, s *store.Store, clock *clockwork.FakeClock) {
 // until waits for what is sure to come.
 func until(t testing.TB, what string, holds func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(time.Minute); !holds(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
+	ticker := time.NewTicker(time.Millisecond)
+	defer ticker.Stop()
+	give := time.After(time.Minute)
+	for !holds() {
+		select {
+		case <-ticker.C:
+		case <-give:
 			t.Fatalf("waited in vain for %s", what)
 		}
 	}

@@ -60,13 +60,7 @@ SELECT id FROM lane WHERE id IS NOT NULL`
 
 // DueLanes returns the ids of webhooks that have due deliveries. The webhook may be deleted.
 func (s *Store) DueLanes(ctx context.Context) ([]int64, error) {
-	var ids []int64
-	err := s.view().each(ctx, func(scan func(to ...any) error) error {
-		var id int64
-		err := scan(&id)
-		ids = append(ids, id)
-		return err
-	}, dueLanes)
+	ids, err := s.view().ids(ctx, dueLanes)
 	if err != nil {
 		return nil, fmt.Errorf("find due lanes: %w", err)
 	}

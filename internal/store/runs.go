@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/buglehq/bugle"
+	"github.com/buglehq/bugle/personnel"
 	"github.com/buglehq/bugle/value"
 )
 
@@ -36,13 +37,7 @@ SELECT id FROM pending WHERE id IS NOT NULL`
 
 // PendingOrganizations returns the ids of organizations that have pending runs.
 func (s *Store) PendingOrganizations(ctx context.Context) ([]int64, error) {
-	var ids []int64
-	err := s.view().each(ctx, func(scan func(to ...any) error) error {
-		var id int64
-		err := scan(&id)
-		ids = append(ids, id)
-		return err
-	}, pendingOrganizations)
+	ids, err := s.view().ids(ctx, pendingOrganizations)
 	if err != nil {
 		return nil, fmt.Errorf("find pending runs: %w", err)
 	}
@@ -157,8 +152,9 @@ type RunFilter struct {
 	EventID      int64
 	Status       bugle.RunStatus
 	Trigger      string
-	Since        time.Time // created at this time or later
-	Until        time.Time // created before this time
+	Since        time.Time         // created at this time or later
+	Until        time.Time         // created before this time
+	Search       *personnel.Search // that SearchableRuns has read; nil: none
 }
 
 const fromRuns = ` FROM automation_runs r JOIN automations a ON a.id = r.automation_id JOIN events e ON e.id = r.event_id `
@@ -177,7 +173,7 @@ func scanLogged(scan func(to ...any) error) (*LoggedRun, error) {
 	return &l, err
 }
 
-// Runs returns a page of the organization's runs, newest first.
+// Runs returns a page of the organization's runs, newest first unless searched in another order.
 func (s *Store) Runs(ctx context.Context, organizationID int64, f RunFilter, p PageRequest) (Page[*LoggedRun], error) {
 	page := Page[*LoggedRun]{Number: p.Number, Limit: p.Limit}
 	w := newWhere("r.organization_id", organizationID)
@@ -191,8 +187,10 @@ func (s *Store) Runs(ctx context.Context, organizationID int64, f RunFilter, p P
 	if f.Status != "" {
 		w.add("r.status = $%d", string(f.Status))
 	}
-	if f.Trigger != "" {
+	if f.Trigger != "" || f.Search != nil {
 		from = fromRuns
+	}
+	if f.Trigger != "" {
 		w.add("e.name = $%d", f.Trigger)
 	}
 	if !f.Since.IsZero() {
@@ -201,11 +199,12 @@ func (s *Store) Runs(ctx context.Context, organizationID int64, f RunFilter, p P
 	if !f.Until.IsZero() {
 		w.add("r.created_us < $%d", f.Until.UnixMicro())
 	}
+	w.search(SearchableRuns, f.Search)
 	c := s.view()
 	if err := c.one(ctx, []any{&page.Total}, "SELECT COUNT(*)"+from+w.String(), w.args...); err != nil {
 		return page, fmt.Errorf("count runs: %w", err)
 	}
-	condition := w.String() + " ORDER BY r.id DESC" + w.limit(p)
+	condition := w.String() + w.order(SearchableRuns, f.Search, "r.id DESC") + w.limit(p)
 	err := c.each(ctx, func(scan func(to ...any) error) error {
 		r, err := scanLogged(scan)
 		page.Items = append(page.Items, r)

@@ -184,6 +184,18 @@ func (c conn) each(ctx context.Context, row func(scan func(to ...any) error) err
 	return rows.Err()
 }
 
+// ids runs a query of one column of ids.
+func (c conn) ids(ctx context.Context, query string, args ...any) ([]int64, error) {
+	var list []int64
+	err := c.each(ctx, func(scan func(to ...any) error) error {
+		var id int64
+		err := scan(&id)
+		list = append(list, id)
+		return err
+	}, query, args...)
+	return list, err
+}
+
 // one runs a query of at most one row; without one it returns bugle.ErrNotFound.
 func (c conn) one(ctx context.Context, to []any, query string, args ...any) error {
 	err := c.db.QueryRowContext(ctx, query, args...).Scan(to...)
