@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/buglehq/bugle"
-	"github.com/buglehq/bugle/personnel"
 	"github.com/buglehq/bugle/value"
 )
 
@@ -152,9 +151,8 @@ type RunFilter struct {
 	EventID      int64
 	Status       bugle.RunStatus
 	Trigger      string
-	Since        time.Time         // created at this time or later
-	Until        time.Time         // created before this time
-	Search       *personnel.Search // that SearchableRuns has read; nil: none
+	Since        time.Time // created at this time or later
+	Until        time.Time // created before this time
 }
 
 const fromRuns = ` FROM automation_runs r JOIN automations a ON a.id = r.automation_id JOIN events e ON e.id = r.event_id `
@@ -173,7 +171,7 @@ func scanLogged(scan func(to ...any) error) (*LoggedRun, error) {
 	return &l, err
 }
 
-// Runs returns a page of the organization's runs, newest first unless searched in another order.
+// Runs returns a page of the organization's runs, newest first.
 func (s *Store) Runs(ctx context.Context, organizationID int64, f RunFilter, p PageRequest) (Page[*LoggedRun], error) {
 	page := Page[*LoggedRun]{Number: p.Number, Limit: p.Limit}
 	w := newWhere("r.organization_id", organizationID)
@@ -187,10 +185,8 @@ func (s *Store) Runs(ctx context.Context, organizationID int64, f RunFilter, p P
 	if f.Status != "" {
 		w.add("r.status = $%d", string(f.Status))
 	}
-	if f.Trigger != "" || f.Search != nil {
-		from = fromRuns
-	}
 	if f.Trigger != "" {
+		from = fromRuns
 		w.add("e.name = $%d", f.Trigger)
 	}
 	if !f.Since.IsZero() {
@@ -199,12 +195,11 @@ func (s *Store) Runs(ctx context.Context, organizationID int64, f RunFilter, p P
 	if !f.Until.IsZero() {
 		w.add("r.created_us < $%d", f.Until.UnixMicro())
 	}
-	w.search(SearchableRuns, f.Search)
 	c := s.view()
 	if err := c.one(ctx, []any{&page.Total}, "SELECT COUNT(*)"+from+w.String(), w.args...); err != nil {
 		return page, fmt.Errorf("count runs: %w", err)
 	}
-	condition := w.String() + w.order(SearchableRuns, f.Search, "r.id DESC") + w.limit(p)
+	condition := w.String() + " ORDER BY r.id DESC" + w.limit(p)
 	err := c.each(ctx, func(scan func(to ...any) error) error {
 		r, err := scanLogged(scan)
 		page.Items = append(page.Items, r)
