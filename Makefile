@@ -18,16 +18,7 @@ FUZZTIME ?= 5s
 fuzz: fuzz-expression fuzz-twig fuzz-others
 
 fuzz-expression fuzz-twig: fuzz-%:
-	$(call fuzz,./$*)
+	.ci/fuzz $(FUZZTIME) ./$*
 
 fuzz-others:
-	$(call fuzz,$$(go list ./... | grep -vE '/(expression|twig)$$'))
-
-define fuzz
-	@for package in $(1); do \
-	    for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz'); do \
-	        echo "$$package $$target"; \
-	        go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $(FUZZFLAGS) $$package || exit 1; \
-	    done; \
-	done
-endef
+	.ci/fuzz $(FUZZTIME) $$(go list ./... | grep -vE '/(expression|twig)$$')
