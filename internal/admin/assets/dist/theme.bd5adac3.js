@@ -1,0 +1,1 @@
+(()=>{var t=document.documentElement,m=matchMedia("(prefers-color-scheme: dark)");function a(){let e=t.dataset.theme,o=e==="dark"||e!=="light"&&m.matches;t.dataset.bsTheme=o?"dark":"light"}a();document.documentElement.dataset.js="";})();
