@@ -54,14 +54,19 @@ func (n *access) chain(r *engine.Run) (any, error) {
 
 // evalBase evaluates what an access is behind, so that a chain which is skipped stays so.
 func evalBase(base engine.Node, r *engine.Run) (any, error) {
-	if at, ok := base.(*engine.At); ok {
-		if inner, ok := at.Node.(*access); ok {
+	switch base := base.(type) {
+	case *engine.At:
+		if inner, ok := base.Node.(*access); ok {
 			v, err := inner.chain(r)
 			if err != nil {
-				return nil, at.Source.Wrap(at.Offset, err)
+				return nil, base.Source.Wrap(base.Offset, err)
 			}
 			return v, nil
 		}
+	case *traced:
+		v, err := evalBase(base.node, r)
+		base.note(v, err)
+		return v, err
 	}
 	return base.Eval(r)
 }

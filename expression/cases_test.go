@@ -61,6 +61,9 @@ func caseProblem(c *value.Array) string {
 	p, err := Compile(source, names, map[string]Function{"changed": part(""), "old_value": part("old"), "new_value": part("new")})
 	if err == nil {
 		got, err = p.Eval(values...)
+		if _, explained, other := p.Explain(values...); !value.Identical(explained, got) || fmt.Sprint(other) != fmt.Sprint(err) {
+			return fmt.Sprintf("%s: %s is explained as %v, %v, and is %v, %v", id, source, explained, other, got, err)
+		}
 	}
 	want, failed := c.Get("expected")
 	switch {

@@ -38,3 +38,24 @@ func ExampleFunction() {
 	fmt.Println(condition.Test(value.Map("rank_id", int64(5))))
 	// Output: true <nil>
 }
+
+func ExampleProgram_Explain() {
+	condition, err := expression.Compile(`model["status"] == "active" and model["points"] > 4 and blank(model["notes"])`, []string{"model"}, nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	parts, result, err := condition.Explain(value.Map("status", "active", "points", int64(3), "notes", nil))
+	for _, part := range parts {
+		if part.Evaluated {
+			fmt.Printf("%s is %v\n", part.Source, part.Value)
+		}
+	}
+	fmt.Println(result, err)
+	// Output:
+	// model["status"] == "active" is true
+	// model["status"] is active
+	// model["points"] > 4 is false
+	// model["points"] is 3
+	// false <nil>
+}

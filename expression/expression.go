@@ -55,9 +55,10 @@ func (n *call) Eval(r *engine.Run) (any, error) {
 
 // A Program is a compiled condition.
 type Program struct {
-	source string
-	node   engine.Node
-	names  []string
+	source    string
+	node      engine.Node
+	names     []string
+	functions map[string]Function // beside those of the language
 }
 
 // maxSource is how many bytes a condition may have.
@@ -66,6 +67,15 @@ const maxSource = 65535
 // Compile parses a condition that may use variables of these names, and the functions, beside those of
 // Functions. An error is an *Error.
 func Compile(source string, names []string, functions map[string]Function) (*Program, error) {
+	node, err := parse(source, names, functions, nil)
+	if err != nil {
+		return nil, err
+	}
+	return &Program{source: source, node: node, names: names, functions: functions}, nil
+}
+
+// parse returns the node of a source, whose parts note their values if there is a trace.
+func parse(source string, names []string, functions map[string]Function, into *trace) (engine.Node, error) {
 	s := &engine.Source{Text: source}
 	if len(source) > maxSource {
 		return nil, s.Fail(maxSource, fmt.Sprintf("it is longer than %d bytes", maxSource))
@@ -78,12 +88,8 @@ func Compile(source string, names []string, functions map[string]Function) (*Pro
 	for name, f := range functions {
 		all[name] = f
 	}
-	p := &parser{source: s, tokens: tokens, names: names, functions: all}
-	node, err := p.whole()
-	if err != nil {
-		return nil, err
-	}
-	return &Program{source: source, node: node, names: names}, nil
+	p := &parser{source: s, tokens: tokens, names: names, functions: all, trace: into}
+	return p.whole()
 }
 
 // String returns the source.
@@ -96,10 +102,17 @@ var limits = engine.Limits{Steps: 1 << 20, Bytes: 4 << 20}
 // Eval returns the value of the condition, with values for the variables in the order of their names.
 // An error is an *Error.
 func (p *Program) Eval(values ...any) (any, error) {
-	if len(values) != len(p.names) {
-		return nil, fmt.Errorf("evaluate %q: %d values for %d variables", p.source, len(values), len(p.names))
+	if err := p.check(values); err != nil {
+		return nil, err
 	}
 	return p.node.Eval(engine.NewRun(values, limits))
+}
+
+func (p *Program) check(values []any) error {
+	if len(values) != len(p.names) {
+		return fmt.Errorf("evaluate %q: %d values for %d variables", p.source, len(values), len(p.names))
+	}
+	return nil
 }
 
 // Test evaluates the condition and returns whether it holds, as PHP takes values for true.

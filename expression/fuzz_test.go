@@ -3,6 +3,7 @@ package expression
 import (
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -24,6 +25,15 @@ func FuzzEval(f *testing.F) {
 		p, err := Compile(source, names, nil)
 		if err == nil {
 			_, err = p.Eval(append(slices.Clip(shared), values()...)...)
+			parts, _, other := p.Explain(append(slices.Clip(shared), values()...)...)
+			if (err == nil) != (other == nil) && !strings.Contains(source, "matches") { // which may take too long by the clock
+				t.Errorf("%q: %v when evaluated, %v when explained", source, err, other)
+			}
+			for _, part := range parts {
+				if part.Source == "" || part.Evaluated && part.Failed || len(parts) > MaxParts {
+					t.Errorf("%q has the part %+v of %d", source, part, len(parts))
+				}
+			}
 		}
 		var placed *Error
 		if err != nil && (!errors.As(err, &placed) || placed.Line < 1 || placed.Column < 1 || placed.Message == "") {

@@ -81,6 +81,8 @@ type parser struct {
 	depth     int
 	names     []string
 	functions map[string]Function
+	uses      int    // of variables and functions so far: without one, an expression is constant
+	trace     *trace // notes the values of the parts; nil: none are wanted
 }
 
 func (p *parser) token() token { return p.tokens[p.at] }
@@ -122,6 +124,7 @@ func (p *parser) expression(precedence int) (engine.Node, error) {
 		return nil, p.fail("it is nested more than %d levels deep", maxDepth)
 	}
 	defer func() { p.depth-- }()
+	m := p.mark()
 	left, err := p.operand()
 	if err != nil {
 		return nil, err
@@ -141,12 +144,12 @@ func (p *parser) expression(precedence int) (engine.Node, error) {
 		if err != nil {
 			return nil, err
 		}
-		left = p.binary(t, op, left, right)
+		left = p.joined(t.text, p.binary(t, op, left, right), m, left, right)
 	}
 	if precedence > 0 {
 		return left, nil
 	}
-	return p.conditional(left)
+	return p.conditional(left, m)
 }
 
 func (p *parser) binary(t token, op binary, left, right engine.Node) engine.Node {
@@ -156,14 +159,14 @@ func (p *parser) binary(t token, op binary, left, right engine.Node) engine.Node
 	return &engine.At{Node: &engine.Binary{Left: left, Right: right, Apply: op.apply}, Source: p.source, Offset: t.offset}
 }
 
-// conditional parses ?? and ? : behind an expression.
-func (p *parser) conditional(left engine.Node) (engine.Node, error) {
+// conditional parses ?? and ? : behind an expression that began at the mark.
+func (p *parser) conditional(left engine.Node, m mark) (engine.Node, error) {
 	for p.accept("??") {
 		right, err := p.expression(0)
 		if err != nil {
 			return nil, err
 		}
-		left = &engine.Coalesce{Left: left, Right: right}
+		left = p.joined("??", &engine.Coalesce{Left: left, Right: right}, m)
 	}
 	for {
 		n := &engine.Conditional{Test: left, No: &engine.Literal{}}
@@ -185,11 +188,21 @@ func (p *parser) conditional(left engine.Node) (engine.Node, error) {
 		if err != nil {
 			return nil, err
 		}
-		left = n
+		left = p.joined("?", n, m)
 	}
 }
 
 func (p *parser) operand() (engine.Node, error) {
+	m := p.mark()
+	n, err := p.untraced(m)
+	if err != nil {
+		return nil, err
+	}
+	return p.traced(n, m), nil
+}
+
+// untraced is operand before it notes its value.
+func (p *parser) untraced(m mark) (engine.Node, error) {
 	t := p.token()
 	if op, ok := unaries[t.text]; ok && t.kind == operator {
 		p.at++
@@ -197,7 +210,7 @@ func (p *parser) operand() (engine.Node, error) {
 		if err != nil {
 			return nil, err
 		}
-		return p.postfix(&engine.At{Node: &engine.Unary{Operand: inner, Apply: op.apply}, Source: p.source, Offset: t.offset})
+		return p.postfix(p.joined(t.text, &engine.At{Node: &engine.Unary{Operand: inner, Apply: op.apply}, Source: p.source, Offset: t.offset}, m))
 	}
 	if p.accept("(") {
 		inner, err := p.expression(0)
@@ -249,6 +262,7 @@ func (p *parser) then(n engine.Node, err error) (engine.Node, error) {
 func (p *parser) variable(t token) (engine.Node, error) {
 	slot := slices.Index(p.names, t.text)
 	if slot >= 0 {
+		p.uses++
 		return variable(slot), nil
 	}
 	err := p.source.Fail(t.offset, fmt.Sprintf("there is no variable %q", t.text))
@@ -266,6 +280,7 @@ func (p *parser) call(t token) (engine.Node, error) {
 		err.Suggestion = spelling.Closest(t.text, slices.Sorted(maps.Keys(p.functions)))
 		return nil, err
 	}
+	p.uses++
 	args, err := p.arguments()
 	if err != nil {
 		return nil, err

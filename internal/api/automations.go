@@ -356,15 +356,15 @@ func trialData(t dispatch.Trial) *value.Array {
 		holds = *t.Run.ConditionResult
 	}
 	return value.Map("event_id", t.Event.ID, "created_at", bugle.FormatTime(t.Event.CreatedAt), "status", string(t.Run.Status),
-		"condition_result", holds, "result", t.Result, "error", runError(t.Run))
+		"condition_result", holds, "result", t.Result, "error", errorData(dispatch.ErrorOf(t.Run)))
 }
 
-// runError renders what went wrong with a run, or null.
-func runError(r *bugle.Run) any {
-	if r.Error == "" {
+// errorData renders what went wrong with a run, or null.
+func errorData(e *dispatch.RunError) any {
+	if e == nil {
 		return nil
 	}
-	return value.Map("message", r.Error, "field", r.ErrorField, "line", int64(r.ErrorLine), "column", int64(r.ErrorColumn))
+	return value.Map("message", e.Message, "field", e.Field, "line", int64(e.Line), "column", int64(e.Column))
 }
 
 func (s *server) listTemplates(q *request) error {

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/buglehq/bugle"
+	"github.com/buglehq/bugle/expression"
+	"github.com/buglehq/bugle/internal/dispatch"
 	"github.com/buglehq/bugle/internal/store"
 	"github.com/buglehq/bugle/personnel"
 	"github.com/buglehq/bugle/value"
@@ -89,9 +91,6 @@ func chainData(c bugle.Chain) any {
 	return value.Map("root", c.Root, "depth", int64(c.Depth), "automations", automations)
 }
 
-// maxReasons is how many webhooks, and how many automations, an event's answer says something of.
-const maxReasons = 1000
-
 // showEvent answers with an event, its envelope, what changed, and what each webhook and automation made
 // of it.
 func (s *server) showEvent(q *request) error {
@@ -111,9 +110,13 @@ func (s *server) showEvent(q *request) error {
 	for _, c := range e.Causes {
 		changes.Set(c.Attribute, value.Map("old", c.Old, "new", c.New))
 	}
-	why, err := s.why(q, e)
+	reasons, err := s.previewer().Why(q.Context(), e)
 	if err != nil {
 		return err
+	}
+	why := value.NewArray(len(reasons))
+	for _, reason := range reasons {
+		why.Append(reasonData(reason))
 	}
 	data := eventData(e)
 	data.Set("envelope", envelope)
@@ -122,75 +125,34 @@ func (s *server) showEvent(q *request) error {
 	return q.data(http.StatusOK, data)
 }
 
-// why says of each webhook and automation what it made of an event. What they are like today explains
-// those that made nothing: it may have been different then.
-func (s *server) why(q *request, e *store.LoggedEvent) (*value.Array, error) {
-	all := store.PageRequest{Number: 1, Limit: maxReasons}
-	hooks, err := s.store.Webhooks(q.Context(), q.actor.OrganizationID, store.WebhookFilter{}, all)
-	if err != nil {
-		return nil, err
-	}
-	deliveries, err := s.store.EventDeliveries(q.Context(), e.ID, maxReasons)
-	if err != nil {
-		return nil, err
-	}
-	automations, err := s.store.Automations(q.Context(), q.actor.OrganizationID, store.AutomationFilter{}, all)
-	if err != nil {
-		return nil, err
-	}
-	runs, err := s.store.EventRuns(q.Context(), q.actor.OrganizationID, e.ID)
-	if err != nil {
-		return nil, err
-	}
-	rows := value.NewArray(len(hooks.Items) + len(automations.Items))
-	row := func(kind string, id int64, name, outcome string, delivery, run int64, condition string, holds *bool, failure any) {
-		orNull := func(n int64) any {
-			if n == 0 {
-				return nil
-			}
-			return n
+// reasonData renders what a webhook or automation made of an event.
+func reasonData(r dispatch.Reason) *value.Array {
+	orNull := func(n int64) any {
+		if n == 0 {
+			return nil
 		}
-		var result, source any
-		if holds != nil {
-			result = *holds
-		}
-		if condition != "" {
-			source = condition
-		}
-		rows.Append(value.Map("type", kind, "id", id, "name", name, "outcome", outcome, "delivery_id", orNull(delivery), "automation_log_id", orNull(run),
-			"condition", source, "condition_result", result, "error", failure))
+		return n
 	}
-	for _, w := range hooks.Items {
-		outcome := "not_subscribed"
-		delivery := deliveries[w.ID]
-		switch {
-		case delivery != 0 && w.Status == bugle.Paused:
-			outcome = "paused"
-		case delivery != 0:
-			outcome = "matched"
-		case w.Status == bugle.Disabled:
-			outcome = "disabled"
-		case slices.Contains(w.Events, e.Name):
-			outcome = "not_then" // it did not subscribe when the event happened
-		}
-		row("webhook", w.ID, w.Name, outcome, delivery, 0, "", nil, nil)
+	var result, condition any
+	if r.Result != nil {
+		result = *r.Result
 	}
-	for _, a := range automations.Items {
-		r := runs[a.ID]
-		switch {
-		case r != nil:
-			outcome := string(r.Status)
-			if r.Status == bugle.RunExecuted {
-				outcome = "matched"
-			}
-			row("automation", a.ID, a.Name, outcome, r.DeliveryID, r.ID, r.Condition, r.ConditionResult, runError(r))
-		case a.Trigger != e.Name:
-			row("automation", a.ID, a.Name, "not_subscribed", 0, 0, a.Condition, nil, nil)
-		case !a.Enabled:
-			row("automation", a.ID, a.Name, "disabled", 0, 0, a.Condition, nil, nil)
-		default:
-			row("automation", a.ID, a.Name, "not_then", 0, 0, a.Condition, nil, nil)
-		}
+	if r.Condition != "" {
+		condition = r.Condition
 	}
-	return rows, nil
+	parts := value.NewArray(len(r.Parts))
+	for _, part := range r.Parts {
+		parts.Append(conditionPartData(part))
+	}
+	return value.Map("type", r.Type, "id", r.ID, "name", r.Name, "outcome", string(r.Outcome), "delivery_id", orNull(r.DeliveryID),
+		"automation_log_id", orNull(r.RunID), "condition", condition, "condition_result", result, "error", errorData(r.Error), "parts", parts, "text", r.Text)
+}
+
+// conditionPartData renders a part of a condition, with its value as JSON that may be cut.
+func conditionPartData(p expression.Part) *value.Array {
+	var shown any
+	if p.Evaluated {
+		shown = dispatch.Brief(p.Value)
+	}
+	return value.Map("source", p.Source, "line", int64(p.Line), "column", int64(p.Column), "value", shown, "evaluated", p.Evaluated, "failed", p.Failed)
 }

@@ -47,6 +47,17 @@ func TestEventLog(t *testing.T) {
 	}
 	wantEqual(t, "why", outcomes, value.Map("webhook All", "matched", "webhook Other", "not_subscribed", "webhook Off", "disabled", "webhook Paused", "paused",
 		"automation Runs", "matched", "automation Does not", "condition_failed", "automation Off", "disabled", "automation Another", "not_subscribed", "automation Later", "not_then"))
+	for _, row := range why.All() {
+		if at(row, "name") == "Does not" || at(row, "name") == "Other" {
+			wantEqual(t, "parts of false", at(row, "parts"), value.NewArray(0))
+		}
+		if at(row, "name") == "Runs" {
+			wantEqual(t, "parts", at(row, "parts"), value.List(
+				value.Map("source", `model.name == "Jane"`, "line", 1, "column", 1, "value", "true", "evaluated", true, "failed", false),
+				value.Map("source", "model.name", "line", 1, "column", 1, "value", `"Jane"`, "evaluated", true, "failed", false)))
+			wantEqual(t, "text", at(row, "text"), fmt.Sprintf("ran, as its condition was true: delivery %v was made", at(row, "delivery_id")))
+		}
+	}
 	wantEqual(t, "envelope", shown.at("data", "envelope", "data", "name"), "Jane")
 	if why.Len() > 0 && at(why, "0", "delivery_id") == nil || at(why, "0", "id") != at(matching, "id") {
 		t.Errorf("the first reason is %v", at(why, "0"))

@@ -2,6 +2,8 @@ package api
 
 import (
 	"github.com/buglehq/bugle"
+	"github.com/buglehq/bugle/expression"
+	"github.com/buglehq/bugle/internal/dispatch"
 	"github.com/buglehq/bugle/internal/store"
 	"github.com/buglehq/bugle/personnel"
 	"github.com/buglehq/bugle/value"
@@ -23,10 +25,19 @@ func (c *componentSet) eventLog() {
 	c.schema("EventLogResource", closed(properties()), eventData(e))
 	c.page("EventLog", "EventLogResource", eventData(e))
 
-	outcomes := value.List("matched", "not_subscribed", "not_then", "paused", "disabled", "pending", "condition_failed", "failed", "loop_stopped")
-	reason := closed(value.Map("type", value.Map("type", "string", "enum", value.List("webhook", "automation")), "id", typed("integer"), "name", typed("string"),
+	outcomes := value.NewArray(len(dispatch.Outcomes))
+	for _, outcome := range dispatch.Outcomes {
+		outcomes.Append(string(outcome))
+	}
+	part := closed(value.Map("source", annotated(typed("string"), "Its text."), "line", typed("integer"), "column", typed("integer"),
+		"value", annotated(text, "As JSON, of which at most 200 characters are shown; null unless evaluated."),
+		"evaluated", annotated(typed("boolean"), "False: it was not needed, or there was an error first."), "failed", typed("boolean")))
+	c.schema("ConditionPart", part, conditionPartData(expression.Part{Source: `model.rank["order"]`, Line: 1, Column: 1, Value: int64(5), Evaluated: true}))
+	reason := closed(value.Map("type", value.Map("type", "string", "enum", value.List(dispatch.OfWebhook, dispatch.OfAutomation)), "id", typed("integer"), "name", typed("string"),
 		"outcome", value.Map("type", "string", "enum", outcomes, "description", "not_then: it would match today."), "delivery_id", whole, "automation_log_id", whole,
-		"condition", text, "condition_result", nullable(typed("boolean")), "error", schemaRef("TemplateError")))
+		"condition", text, "condition_result", nullable(typed("boolean")), "error", schemaRef("TemplateError"),
+		"parts", annotated(listOf(schemaRef("ConditionPart")), "Of the condition, with their values at the run."),
+		"text", annotated(typed("string"), "What is to be said of the one with the name.")))
 	detail := properties()
 	detail.Set("envelope", schemaRef("Envelope"))
 	detail.Set("changes", orEmpty(value.Map("type", "object", "additionalProperties", closed(value.Map("old", value.Map("description", "As it was stored."), "new", value.Map("description", "As it is stored."))))))
@@ -34,8 +45,8 @@ func (c *componentSet) eventLog() {
 	example := eventData(e)
 	example.Set("envelope", envelopeExample(&personnel.RankRecord, "created"))
 	example.Set("changes", value.NewArray(0))
-	example.Set("why", value.List(value.Map("type", "webhook", "id", 1, "name", "Discord relay", "outcome", "matched", "delivery_id", 1, "automation_log_id", nil,
-		"condition", nil, "condition_result", nil, "error", nil)))
+	example.Set("why", value.List(reasonData(dispatch.Reason{Type: dispatch.OfWebhook, ID: 1, Name: "Discord relay", Outcome: dispatch.Matched, DeliveryID: 1,
+		Text: "was to get the event: delivery 1 was made"})))
 	c.schema("EventLogDetail", closed(detail), example)
 	c.answer("EventLogDetailData", "The event with what came of it.", closed(value.Map("data", schemaRef("EventLogDetail"))), value.Map("data", example))
 }

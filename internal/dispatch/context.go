@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -54,6 +55,13 @@ func contextOf(values ...any) *Context {
 		c.named.Set(name, values[i])
 	}
 	return c
+}
+
+// at is the context at another time of evaluation.
+func (c *Context) at(now time.Time) *Context {
+	values := slices.Clone(c.values)
+	values[slices.Index(Variables, "now")] = value.Date{Time: now.UTC()}
+	return contextOf(values...)
 }
 
 // GivenContext returns a context of variables that somebody wrote down: those that are missing are

@@ -345,7 +345,12 @@ func (v *Previewer) ContextOf(ctx context.Context, organizationID, eventID int64
 	if err != nil {
 		return nil, err
 	}
-	known := causers{store: v.Store, organizationID: organizationID}
+	return v.contextOf(ctx, e, at)
+}
+
+// contextOf is ContextOf for an event that is known.
+func (v *Previewer) contextOf(ctx context.Context, e *bugle.Event, at time.Time) (*Context, error) {
+	known := causers{store: v.Store, organizationID: e.OrganizationID}
 	causer, err := known.get(ctx, e.CauserID)
 	if err != nil {
 		return nil, err
