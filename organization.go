@@ -13,6 +13,7 @@ type Organization struct {
 	ID                int64
 	Name              string
 	DisplayNameFormat string    // of users' display_name: "{rank.abbreviation} {name}"
+	TimeZone          string    // of times in the panel, such as Europe/Berlin, for those who have chosen none
 	CreatedAt         time.Time // UTC
 }
 

@@ -86,7 +86,7 @@ func (c *importCommand) Run(ctx context.Context, out *output) error {
 		return err
 	}
 	defer db.Close()
-	first, err := db.EnsureOrganization(ctx, "My Organization")
+	first, err := db.EnsureOrganization(ctx, firstOrganization)
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/buglehq/bugle"
+	"github.com/buglehq/bugle/internal/api"
 	"github.com/buglehq/bugle/internal/spelling"
 	"github.com/buglehq/bugle/internal/store"
 	"github.com/buglehq/bugle/personnel"
@@ -34,7 +35,7 @@ type keyCreateCommand struct {
 // Validate reports scopes that do not exist, with what was likely meant.
 func (c *keyCreateCommand) Validate() error {
 	var errs []error
-	known := scopes()
+	known := api.Scopes()
 	for _, scope := range c.Scope {
 		if slices.Contains(known, scope) {
 			continue
@@ -54,23 +55,6 @@ func (c *keyCreateCommand) Validate() error {
 	return errors.Join(errs...)
 }
 
-// scopes returns all that a key can have.
-func scopes() []string {
-	list := []string{"*"}
-	names := []string{"webhook", "delivery"}
-	for _, k := range personnel.Kinds() {
-		if k.Path != "" {
-			names = append(names, k.Name)
-		}
-	}
-	for _, name := range names {
-		for _, verb := range []string{"view", "create", "update", "delete"} {
-			list = append(list, verb+":"+name)
-		}
-	}
-	return list
-}
-
 // Run prints the key alone on standard output, for scripts.
 func (c *keyCreateCommand) Run(ctx context.Context, out *output) error {
 	db, err := c.open(ctx)
@@ -78,7 +62,7 @@ func (c *keyCreateCommand) Run(ctx context.Context, out *output) error {
 		return err
 	}
 	defer db.Close()
-	first, err := db.EnsureOrganization(ctx, "My Organization")
+	first, err := db.EnsureOrganization(ctx, firstOrganization)
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/buglehq/bugle/internal/admin"
 	"github.com/buglehq/bugle/internal/api"
 	"github.com/buglehq/bugle/internal/delivery"
 	"github.com/buglehq/bugle/internal/dispatch"
@@ -73,12 +74,19 @@ func (c *serveCommand) Run(ctx context.Context, out *output) error {
 		keyLimit: c.RateLimit, guestLimit: c.GuestRateLimit, log: log,
 		started: func(s *store.Store) error {
 			log.Info("listening", "url", "http://"+listener.Addr().String(), "version", version(), "database", c.Database)
-			if keys, err := s.Keys(ctx, 1); err != nil {
+			first, err := s.EnsureOrganization(ctx, firstOrganization)
+			if err != nil {
 				return err
-			} else if len(keys) == 0 {
-				log.Info("there is no API key yet: make one with bugle key create --name admin --scope '*'")
 			}
-			return nil
+			token, err := s.Setup(ctx, first.ID)
+			if err == nil && token != "" {
+				base := c.PublicURL
+				if base == "" {
+					base = "http://" + listener.Addr().String()
+				}
+				fmt.Fprintf(out.Stdout, "Nobody can sign in yet. Make the first account here, within a day:\n\n  %s/welcome/%s\n\n", base, token)
+			}
+			return err
 		},
 	})
 }
@@ -133,12 +141,15 @@ func serve(ctx context.Context, c serverConfig) error {
 	engine := delivery.NewEngine(db, client, delivery.Options{UserAgent: userAgent(), Log: c.log, OnAttempt: c.onAttempt})
 	dispatcher := dispatch.NewDispatcher(db, dispatch.Options{Log: c.log})
 	sender := dispatch.NewSender(db, dispatch.SenderOptions{Log: c.log})
-	if _, err := db.EnsureOrganization(ctx, "My Organization"); err != nil {
+	if _, err := db.EnsureOrganization(ctx, firstOrganization); err != nil {
 		return err
 	}
+	rest := api.New(db, api.Options{Log: c.log, PublicURL: c.publicURL, UserAgent: userAgent(), KeyLimit: c.keyLimit,
+		GuestLimit: c.guestLimit, Files: uploads})
+	panel := admin.New(db, admin.Options{Log: c.log, PublicURL: c.publicURL, UserAgent: userAgent(), Files: uploads,
+		Scopes: api.Scopes(), Guard: c.guard})
 	server := &http.Server{
-		Handler: api.New(db, api.Options{Log: c.log, PublicURL: c.publicURL, UserAgent: userAgent(), KeyLimit: c.keyLimit,
-			GuestLimit: c.guestLimit, Files: uploads}),
+		Handler:           pages(rest, panel),
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       10 * time.Minute, // bodies that stop arriving are given up much earlier by the API
 		WriteTimeout:      time.Minute,
@@ -146,6 +157,7 @@ func serve(ctx context.Context, c serverConfig) error {
 		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          slog.NewLogLogger(c.log.Handler(), slog.LevelDebug),
 	}
+	server.RegisterOnShutdown(panel.Close)
 	sending, stopSending := context.WithCancel(context.WithoutCancel(ctx))
 	acting, stopActing := context.WithCancel(context.WithoutCancel(ctx))
 	var work, acts sync.WaitGroup
@@ -176,4 +188,18 @@ func serve(ctx context.Context, c serverConfig) error {
 		err = nil
 	}
 	return err
+}
+
+// firstOrganization is the name of the one that the first start makes, until somebody gives it another.
+const firstOrganization = "My Organization"
+
+// pages answers by the API what is the API's, and else by the panel.
+func pages(rest, panel http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if api.Answers(r.URL.Path) {
+			rest.ServeHTTP(w, r)
+		} else {
+			panel.ServeHTTP(w, r)
+		}
+	})
 }

@@ -5,9 +5,12 @@ package api
 import (
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
+	"regexp"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -55,6 +58,17 @@ func New(s *store.Store, o Options) http.Handler {
 	if o.BodyIdle == 0 {
 		o.BodyIdle = defaultBodyIdle
 	}
+	srv := newServer(s, o)
+	srv.open = map[string]http.HandlerFunc{
+		"/health": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) },
+		"/readyz": srv.ready,
+	}
+	srv.spec()
+	return srv.frame(http.HandlerFunc(srv.root))
+}
+
+// newServer returns a server with the routes that need a key.
+func newServer(s *store.Store, o Options) *server {
 	srv := &server{store: s, o: o, limits: newLimits(o.Clock), mux: http.NewServeMux()}
 	for _, k := range personnel.Kinds() {
 		if k.Path == "" {
@@ -75,13 +89,32 @@ func New(s *store.Store, o Options) http.Handler {
 	srv.events()
 	srv.channels()
 	srv.notifications()
+	return srv
+}
 
-	srv.open = map[string]http.HandlerFunc{
-		"/health": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) },
-		"/readyz": srv.ready,
+// versionPath is what paths of the API begin with.
+var versionPath = regexp.MustCompile(`^/v[0-9]+(/|$)`)
+
+// Answers reports whether a path is one of the API, its document and its files.
+func Answers(path string) bool {
+	switch path {
+	case "/health", "/readyz", "/spec.json", "/docs":
+		return true
 	}
-	srv.spec()
-	return srv.frame(http.HandlerFunc(srv.root))
+	return versionPath.MatchString(path) || strings.HasPrefix(path, "/docs/") || strings.HasPrefix(path, files.Prefix)
+}
+
+// Scopes returns what keys may be allowed, sorted: the scope of each route, and "*" for all.
+func Scopes() []string {
+	all := map[string]bool{"*": true}
+	for _, d := range newServer(nil, Options{Clock: clockwork.NewRealClock()}).routes {
+		for _, route := range d.methods {
+			if route.scope != "" {
+				all[route.scope] = true
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(all))
 }
 
 // root answers what is open, and else what has a version. It is no ServeMux: that would redirect

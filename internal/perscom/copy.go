@@ -236,7 +236,7 @@ func (c *Copy) saveSettings(ctx context.Context, settings map[string]string) err
 		return nil
 	}
 	return c.Store.Update(context.WithoutCancel(ctx), func(tx *store.Tx) error {
-		return tx.SetOrganization(c.OrganizationID, settings["name"], settings["display_name_format"])
+		return tx.SetOrganization(c.OrganizationID, settings["name"], settings["display_name_format"], "")
 	})
 }
 

@@ -243,6 +243,7 @@ func (tx *Tx) Cancel(organizationID, id int64) (*bugle.Delivery, error) {
 	if err := tx.exec("UPDATE deliveries SET state = 4, finished_us = $1 WHERE id = $2", tx.now.UnixMicro(), id); err != nil {
 		return nil, fmt.Errorf("cancel delivery %d: %w", id, err)
 	}
+	tx.committed.Recorded = append(tx.committed.Recorded, id)
 	tx.committed.Webhooks = append(tx.committed.Webhooks, d.WebhookID)
 	return tx.Delivery(organizationID, id)
 }

@@ -89,14 +89,15 @@ func (s *Store) Imported(ctx context.Context, i *Import, name string) (map[int64
 	return ids, nil
 }
 
-// SetOrganization gives an organization a name and a format of display names; empty ones stay as
-// they are.
-func (tx *Tx) SetOrganization(id int64, name, displayNameFormat string) error {
+// SetOrganization gives an organization a name, a format of display names and a time zone; empty ones stay
+// as they are.
+func (tx *Tx) SetOrganization(id int64, name, displayNameFormat, timeZone string) error {
 	err := tx.exec(`
 		UPDATE organizations SET
 		    name = COALESCE(NULLIF($1, ''), name),
-		    display_name_format = COALESCE(NULLIF($2, ''), display_name_format)
-		WHERE  id = $3`, name, displayNameFormat, id)
+		    display_name_format = COALESCE(NULLIF($2, ''), display_name_format),
+		    time_zone = COALESCE(NULLIF($3, ''), time_zone)
+		WHERE  id = $4`, name, displayNameFormat, timeZone, id)
 	if err != nil {
 		return fmt.Errorf("update organization %d: %w", id, err)
 	}

@@ -33,11 +33,14 @@ func (s *Store) EnsureOrganization(ctx context.Context, name string) (*bugle.Org
 	return first, nil
 }
 
-// AddOrganization makes an organization.
+// AddOrganization makes an organization, with the roles that each has.
 func (tx *Tx) AddOrganization(name string) (*bugle.Organization, error) {
-	o := &bugle.Organization{Name: name, DisplayNameFormat: personnel.DefaultDisplayName, CreatedAt: tx.now}
+	o := &bugle.Organization{Name: name, DisplayNameFormat: personnel.DefaultDisplayName, TimeZone: "UTC", CreatedAt: tx.now}
 	err := tx.one([]any{&o.ID}, "INSERT INTO organizations (name, created_us) VALUES ($1, $2) RETURNING id", name, tx.now.UnixMicro())
-	return o, err
+	if err != nil {
+		return nil, fmt.Errorf("add organization: %w", err)
+	}
+	return o, tx.addRoles(o.ID)
 }
 
 // Organizations returns the organizations, oldest first, at most limit.
@@ -61,12 +64,12 @@ func (s *Store) Organization(ctx context.Context, id int64) (*bugle.Organization
 	return found, nil
 }
 
-const organizationColumns = "id, name, display_name_format, created_us"
+const organizationColumns = "id, name, display_name_format, time_zone, created_us"
 
 func scanOrganization(scan func(to ...any) error) (*bugle.Organization, error) {
 	var o bugle.Organization
 	var created int64
-	err := scan(&o.ID, &o.Name, &o.DisplayNameFormat, &created)
+	err := scan(&o.ID, &o.Name, &o.DisplayNameFormat, &o.TimeZone, &created)
 	o.CreatedAt = fromMicroseconds(created)
 	return &o, err
 }
@@ -170,4 +173,40 @@ func (tx *Tx) RevokeKey(id int64, at time.Time) error {
 		return fmt.Errorf("key %d that is not revoked: %w", id, bugle.ErrNotFound)
 	}
 	return nil
+}
+
+// KeysOf returns a page of an organization's keys, newest first.
+func (s *Store) KeysOf(ctx context.Context, organizationID int64, p PageRequest) (Page[*bugle.APIKey], error) {
+	page := Page[*bugle.APIKey]{Number: p.Number, Limit: p.Limit}
+	w := newWhere("organization_id", organizationID)
+	c := s.view()
+	err := c.one(ctx, []any{&page.Total}, "SELECT COUNT(*) FROM api_keys"+w.String(), w.args...)
+	if err == nil {
+		condition := w.String() + " ORDER BY id DESC" + w.limit(p)
+		err = c.each(ctx, func(scan func(to ...any) error) error {
+			k, err := scanKey(scan)
+			page.Items = append(page.Items, k)
+			return err
+		}, "SELECT "+keyColumns+" FROM api_keys"+condition, w.args...)
+	}
+	if err != nil {
+		return page, fmt.Errorf("list keys of organization %d: %w", organizationID, err)
+	}
+	return page, nil
+}
+
+// KeyOf returns a key of an organization, or bugle.ErrNotFound.
+func (tx *Tx) KeyOf(organizationID, id int64) (*bugle.APIKey, error) {
+	var key *bugle.APIKey
+	err := tx.each(func(scan func(to ...any) error) (err error) {
+		key, err = scanKey(scan)
+		return err
+	}, "SELECT "+keyColumns+" FROM api_keys WHERE organization_id = $1 AND id = $2", organizationID, id)
+	if err != nil {
+		return nil, fmt.Errorf("read key %d: %w", id, err)
+	}
+	if key == nil {
+		return nil, fmt.Errorf("key %d: %w", id, bugle.ErrNotFound)
+	}
+	return key, nil
 }

@@ -196,6 +196,7 @@ func (tx *Tx) record(list []Result, health map[int64]bugle.Health) error {
 	var delivered []int64
 	for i := range list {
 		r := &list[i]
+		tx.committed.Recorded = append(tx.committed.Recorded, r.DeliveryID)
 		if r.Outcome.State == bugle.Delivered {
 			delivered = append(delivered, r.DeliveryID)
 			continue

@@ -105,6 +105,7 @@ func (tx *Tx) FinishRun(r *bugle.Run) error {
 	if err != nil {
 		return fmt.Errorf("finish run %d: %w", r.ID, err)
 	}
+	tx.committed.Finished = append(tx.committed.Finished, r.ID)
 	return nil
 }
 

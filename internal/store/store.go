@@ -121,6 +121,8 @@ func (s *Store) Closed() bool {
 type Committed struct {
 	Deliveries []NewDelivery // that are due, in the order of their lanes
 	Webhooks   []int64       // whose settings changed, or whose deliveries did otherwise: to be read anew
+	Recorded   []int64       // deliveries with a new result or another state
+	Finished   []int64       // runs of automations that have ended
 	Runs       bool          // there are new pending runs of automations
 	Sendings   bool          // there are new sendings of messages, or their times changed
 	Retries    bool          // deliveries that waited for another attempt need not wait any more

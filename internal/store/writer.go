@@ -254,11 +254,13 @@ func (w *writer) tell(txs []*Tx) {
 	for _, tx := range txs {
 		all.Deliveries = append(all.Deliveries, tx.committed.Deliveries...)
 		all.Webhooks = append(all.Webhooks, tx.committed.Webhooks...)
+		all.Recorded = append(all.Recorded, tx.committed.Recorded...)
+		all.Finished = append(all.Finished, tx.committed.Finished...)
 		all.Runs = all.Runs || tx.committed.Runs
 		all.Sendings = all.Sendings || tx.committed.Sendings
 		all.Retries = all.Retries || tx.committed.Retries
 	}
-	if len(all.Deliveries) > 0 || len(all.Webhooks) > 0 || all.Runs || all.Sendings || all.Retries {
+	if len(all.Deliveries)+len(all.Webhooks)+len(all.Recorded)+len(all.Finished) > 0 || all.Runs || all.Sendings || all.Retries {
 		for _, committed := range w.store.committed {
 			committed(all)
 		}

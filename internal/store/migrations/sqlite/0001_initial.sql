@@ -6,6 +6,7 @@ CREATE TABLE organizations (
     id                  INTEGER PRIMARY KEY AUTOINCREMENT,
     name                TEXT    NOT NULL,
     display_name_format TEXT    NOT NULL DEFAULT '{name}',
+    time_zone           TEXT    NOT NULL DEFAULT 'UTC', -- such as Europe/Berlin
     created_us          INTEGER NOT NULL
 );
 
@@ -1261,3 +1262,57 @@ CREATE TABLE notifications (
 );
 CREATE INDEX notifications_user ON notifications (user_id, organization_id, id);
 CREATE INDEX notifications_message ON notifications (message_id);
+
+-- Who may sign in to the panel, and what he may do there.
+CREATE TABLE roles (
+    id              INTEGER PRIMARY KEY AUTOINCREMENT,
+    organization_id INTEGER NOT NULL REFERENCES organizations (id),
+    name            TEXT    NOT NULL,
+    permissions     TEXT    NOT NULL, -- JSON list
+    built_in        BOOLEAN NOT NULL,
+    created_us      INTEGER NOT NULL,
+    updated_us      INTEGER NOT NULL
+);
+CREATE UNIQUE INDEX roles_name ON roles (organization_id, LOWER(name));
+
+CREATE TABLE accounts (
+    user_id         INTEGER PRIMARY KEY REFERENCES users (id) ON DELETE CASCADE,
+    organization_id INTEGER NOT NULL REFERENCES organizations (id),
+    role_id         INTEGER NOT NULL REFERENCES roles (id),
+    time_zone       TEXT    NOT NULL DEFAULT '', -- empty: the organization's
+    password_hash   TEXT    NOT NULL,            -- argon2id; empty: there is none yet
+    disabled        BOOLEAN NOT NULL DEFAULT FALSE,
+    sessions_us     INTEGER NOT NULL,            -- sessions that began before are over
+    last_sign_in_us INTEGER NOT NULL DEFAULT 0,  -- 0: never
+    created_us      INTEGER NOT NULL,
+    updated_us      INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX accounts_organization ON accounts (organization_id, user_id);
+CREATE INDEX accounts_role ON accounts (role_id);
+-- People sign in by their e-mail address, whatever their organization.
+CREATE INDEX users_email_anywhere ON users (LOWER(email));
+
+CREATE TABLE invitations (
+    id              INTEGER PRIMARY KEY AUTOINCREMENT,
+    organization_id INTEGER NOT NULL REFERENCES organizations (id),
+    purpose         TEXT    NOT NULL CHECK (purpose IN ('setup', 'invitation', 'reset')),
+    token_hash      BLOB    NOT NULL UNIQUE,
+    user_id         INTEGER REFERENCES users (id) ON DELETE CASCADE,
+    email           TEXT    NOT NULL,
+    name            TEXT    NOT NULL,
+    role_id         INTEGER REFERENCES roles (id),
+    created_by      INTEGER NOT NULL, -- a user; 0: the server
+    created_us      INTEGER NOT NULL,
+    expires_us      INTEGER NOT NULL,
+    used_us         INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX invitations_organization ON invitations (organization_id, id);
+CREATE INDEX invitations_user ON invitations (user_id);
+CREATE INDEX invitations_role ON invitations (role_id);
+
+CREATE TABLE sessions (
+    token_hash BLOB    PRIMARY KEY,
+    data       BLOB    NOT NULL,
+    expires_us INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX sessions_expires ON sessions (expires_us);

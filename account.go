@@ -1,0 +1,155 @@
+package bugle
+
+import (
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/buglehq/bugle/value"
+)
+
+// AllPermissions stands for every permission in a role's list.
+const AllPermissions = "*"
+
+// AdminRole and UserRole are the names of the roles that every organization has. Admins may do
+// everything; users have no permissions of their own.
+const (
+	AdminRole = "Admin"
+	UserRole  = "User"
+)
+
+// A Role says what an account may do in the panel.
+type Role struct {
+	ID             int64
+	OrganizationID int64
+	Name           string
+	Permissions    []string // "view_any_webhook", "create_rank_record", … sorted; or AllPermissions
+	BuiltIn        bool     // cannot be changed or deleted
+	CreatedAt      time.Time
+	UpdatedAt      time.Time
+}
+
+// Can reports whether the role has a permission. Nobody's role, nil, has none.
+func (r *Role) Can(permission string) bool {
+	return r != nil && (slices.Contains(r.Permissions, AllPermissions) || slices.Contains(r.Permissions, permission))
+}
+
+// Set takes over the fields name and permissions, of which known are all there are. It returns an
+// *InvalidError if anything is wrong; r is then of no use.
+func (r *Role) Set(fields *value.Array, known []string) error {
+	in := &InvalidError{}
+	if v, sent := fields.Get("name"); sent {
+		name, ok := v.(string)
+		name = strings.TrimSpace(name)
+		switch {
+		case v == nil || ok && name == "":
+			in.Add("name", "The name field is required.")
+		case !ok:
+			in.Add("name", "The name field must be a string, not %s.", value.Describe(v))
+		case utf8.RuneCountInString(name) > 255:
+			in.Add("name", "The name field must not be longer than 255 characters; it has %d.", utf8.RuneCountInString(name))
+		}
+		r.Name = name
+	}
+	if v, sent := fields.Get("permissions"); sent {
+		list, ok := v.(*value.Array)
+		if !ok {
+			in.Add("permissions", "The permissions field must be a list, not %s.", value.Describe(v))
+		}
+		r.Permissions = nil
+		for _, item := range list.All() {
+			name, _ := item.(string)
+			if !slices.Contains(known, name) {
+				in.Add("permissions", "There is no permission %s.", value.Describe(item))
+				continue
+			}
+			r.Permissions = append(r.Permissions, name)
+		}
+		slices.Sort(r.Permissions)
+		r.Permissions = slices.Compact(r.Permissions)
+	}
+	return in.Err()
+}
+
+// An Account lets a user of the organization sign in to the panel. It is no part of the user's record:
+// signing in changes no resource and makes no event.
+type Account struct {
+	UserID         int64
+	OrganizationID int64
+	Name           string // the user's
+	Email          string // the user's, by which he signs in
+	Role           *Role
+	TimeZone       string // such as Europe/Berlin; empty: the organization's
+	PasswordHash   string // argon2id; empty: cannot sign in before there is one
+	Disabled       bool
+	SessionsSince  time.Time // sessions that began before this are over
+	LastSignInAt   time.Time // zero: never
+	CreatedAt      time.Time
+}
+
+// An InvitationPurpose says what an invitation's link is for.
+type InvitationPurpose string
+
+// The purposes of invitations.
+const (
+	SetupInvitation InvitationPurpose = "setup"      // makes the first account of an organization
+	JoinInvitation  InvitationPurpose = "invitation" // makes an account
+	ResetInvitation InvitationPurpose = "reset"      // gives an account a new password
+)
+
+// Lasts is how long an invitation can be used.
+func (p InvitationPurpose) Lasts() time.Duration {
+	switch p {
+	case SetupInvitation:
+		return 24 * time.Hour
+	case ResetInvitation:
+		return time.Hour
+	}
+	return 7 * 24 * time.Hour
+}
+
+// An Invitation is a link that can be used once. Its token is known only when it is made.
+type Invitation struct {
+	ID             int64
+	OrganizationID int64
+	Purpose        InvitationPurpose
+	UserID         int64  // whose account it is about; 0: a user is made
+	Email          string // of the user to be made; may be empty for the first
+	Name           string
+	RoleID         int64 // of the account to be made
+	CreatedBy      int64 // a user; 0: the server
+	CreatedAt      time.Time
+	ExpiresAt      time.Time
+	UsedAt         time.Time // zero: not yet
+}
+
+// Open reports whether the invitation can be used at the time.
+func (i *Invitation) Open(now time.Time) bool { return i.UsedAt.IsZero() && now.Before(i.ExpiresAt) }
+
+const (
+	minPassword = 10   // characters
+	maxPassword = 1024 // bytes
+)
+
+// commonPasswords are those that are tried first, of the length that passwords have.
+var commonPasswords = []string{"1234567890", "password12", "password123", "qwertyuiop", "1q2w3e4r5t", "0987654321", "iloveyou12", "administrator",
+	"letmein123", "welcome123", "changeme123", "passw0rd123", "qwerty12345", "aaaaaaaaaa", "1111111111", "0000000000"}
+
+// CheckPassword returns what is wrong with a new password of somebody, as an *InvalidError about the
+// field password.
+func CheckPassword(password, name, email string) error {
+	lower := strings.ToLower(password)
+	mailbox, _, _ := strings.Cut(strings.ToLower(email), "@")
+	switch {
+	case utf8.RuneCountInString(password) < minPassword:
+		return Invalid("password", "The password must have at least %d characters.", minPassword)
+	case len(password) > maxPassword:
+		return Invalid("password", "The password must not be longer than %d bytes.", maxPassword)
+	case lower == strings.ToLower(name) || lower == strings.ToLower(email) || lower == mailbox:
+		return Invalid("password", "The password must not be the name or the e-mail address.")
+	case slices.Contains(commonPasswords, lower):
+		return Invalid("password", "This password is one of those that are tried first. Choose another.")
+	}
+	return nil
+}

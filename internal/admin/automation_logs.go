@@ -1,0 +1,4 @@
+package admin
+
+// automationLogs adds the log of automations.
+func (s *server) automationLogs() {}

@@ -1,0 +1,4 @@
+package admin
+
+// automations adds the pages of automations.
+func (s *server) automations() {}

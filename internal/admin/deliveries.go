@@ -1,0 +1,4 @@
+package admin
+
+// deliveries adds the log of webhooks.
+func (s *server) deliveries() {}

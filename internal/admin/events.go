@@ -1,0 +1,4 @@
+package admin
+
+// events adds the log of events.
+func (s *server) events() {}

@@ -1,0 +1,315 @@
+package admin
+
+import (
+	"bytes"
+	"embed"
+	"errors"
+	"fmt"
+	"html/template"
+	"net/http"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/microcosm-cc/bluemonday"
+
+	"github.com/buglehq/bugle"
+	"github.com/buglehq/bugle/internal/admin/assets"
+	"github.com/buglehq/bugle/internal/store"
+)
+
+//go:embed *.html
+var templateFiles embed.FS
+
+// templates are the pages by the name of their file, each with layout.html and components.html.
+var templates = parseTemplates()
+
+func parseTemplates() map[string]*template.Template {
+	shared := template.Must(template.New("").Funcs(functions).ParseFS(templateFiles, "layout.html", "components.html"))
+	names, err := templateFiles.ReadDir(".")
+	if err != nil {
+		panic(err)
+	}
+	all := map[string]*template.Template{}
+	for _, entry := range names {
+		name := entry.Name()
+		if name == "layout.html" || name == "components.html" {
+			continue
+		}
+		all[name] = template.Must(template.Must(shared.Clone()).ParseFS(templateFiles, name))
+	}
+	return all
+}
+
+// functions are those of templates that are the same for everyone. What depends on who looks is a method
+// of the frame.
+var functions = template.FuncMap{
+	"asset": assets.URL,
+	"icon":  icon,
+	"html":  cleanHTML,
+	"plain": plainText,
+	"cut":   cut,
+	"join":  strings.Join,
+	"lower": strings.ToLower,
+	"title": title,
+	"dict":  dict,
+	"count": thousands,
+	"took":  tookText,
+}
+
+// icon is one of the sprite's pictures. It says nothing to those who listen: what it means is in the text.
+func icon(name string) template.HTML {
+	return template.HTML(`<svg class="icon" aria-hidden="true" focusable="false"><use href="` + assets.URL("icons.svg") + `#` + template.HTMLEscapeString(name) + `"></use></svg>`)
+}
+
+// The policies for HTML that people have written: descriptions, messages, notes.
+var (
+	written = bluemonday.UGCPolicy().RequireNoReferrerOnLinks(true)
+	no      = bluemonday.StrictPolicy()
+)
+
+// cleanHTML renders HTML that somebody has written, without what could do harm.
+func cleanHTML(text string) template.HTML { return template.HTML(written.Sanitize(text)) }
+
+// plainText is the text of HTML that somebody has written.
+func plainText(text string) template.HTML {
+	return template.HTML(strings.TrimSpace(no.Sanitize(strings.NewReplacer("<br", " <br", "</p>", " </p>", "</li>", " </li>").Replace(text))))
+}
+
+// cut shortens a text to so many characters.
+func cut(n int, text string) string {
+	if runes := []rune(text); len(runes) > n {
+		return string(runes[:n-1]) + "…"
+	}
+	return text
+}
+
+func title(text string) string {
+	if text == "" {
+		return ""
+	}
+	return strings.ToUpper(text[:1]) + text[1:]
+}
+
+// dict makes a map of names and values, for templates that need several.
+func dict(pairs ...any) (map[string]any, error) {
+	if len(pairs)%2 != 0 {
+		return nil, fmt.Errorf("dict has %d arguments, want pairs of names and values", len(pairs))
+	}
+	m := make(map[string]any, len(pairs)/2)
+	for i := 0; i < len(pairs); i += 2 {
+		m[fmt.Sprint(pairs[i])] = pairs[i+1]
+	}
+	return m, nil
+}
+
+// thousands writes a number with commas: 1,234.
+func thousands(n any) string {
+	text := fmt.Sprint(n)
+	digits := strings.TrimPrefix(text, "-")
+	for i := len(digits) - 3; i > 0; i -= 3 {
+		digits = digits[:i] + "," + digits[i:]
+	}
+	if strings.HasPrefix(text, "-") {
+		return "-" + digits
+	}
+	return digits
+}
+
+// tookText writes how long something took: 340 µs, 12 ms, 1.5 s.
+func tookText(d time.Duration) string {
+	switch {
+	case d <= 0:
+		return "–"
+	case d < time.Millisecond:
+		return fmt.Sprintf("%d µs", d.Microseconds())
+	case d < time.Second:
+		return fmt.Sprintf("%d ms", d.Milliseconds())
+	case d < time.Minute:
+		return fmt.Sprintf("%.1f s", d.Seconds())
+	}
+	return d.Round(time.Second).String()
+}
+
+// A frame is what every page has around its content. Page structs embed it.
+type frame struct {
+	*visit
+	Title    string
+	Lead     string // one line below the title
+	Section  string // the entry of the sidebar that is marked
+	Back     *link  // to the list or page above
+	Flash    *flash
+	Narrow   bool // a form or text rather than a table
+	Bare     bool // without the sidebar: before signing in
+	DataLive string
+}
+
+// A link is text with an address.
+type link struct{ URL, Text string }
+
+// A flash is a sentence about what has just been done.
+type flash struct{ Kind, Text string }
+
+// newFrame returns the frame of a page.
+func (v *visit) newFrame(title, section string) frame {
+	return frame{visit: v, Title: title, Section: section, Bare: v.account == nil}
+}
+
+func (f *frame) base() *frame { return f }
+
+// A page is a struct that embeds frame.
+type page interface{ base() *frame }
+
+// Nonce is that of the page's scripts.
+func (f *frame) Nonce() string { return f.nonce }
+
+// Account is who has signed in, nil for nobody.
+func (f *frame) Account() *bugle.Account { return f.account }
+
+// Organization is that of who has signed in.
+func (f *frame) Organization() *bugle.Organization { return f.organization }
+
+// ThemeScript sets the theme before anything is drawn.
+func (f *frame) ThemeScript() template.JS { return template.JS(assets.ThemeScript) }
+
+// Theme is what the visitor has chosen: auto, light or dark.
+func (f *frame) Theme() string {
+	if c, err := f.Cookie("theme"); err == nil && (c.Value == "light" || c.Value == "dark") {
+		return c.Value
+	}
+	return "auto"
+}
+
+// TimeZone is the name of the visitor's.
+func (f *frame) TimeZone() string { return f.location.String() }
+
+// RequestID and TraceID are in the head of every page, as in PERSCOM's.
+func (f *frame) RequestID() string { return f.actor.RequestID }
+
+// TraceID is beside RequestID.
+func (f *frame) TraceID() string { return f.actor.TraceID }
+
+// Path is that of the page.
+func (f *frame) Path() string { return f.URL.Path }
+
+// With is the page's address with some parameters changed: name, value, name, value …
+func (f *frame) With(pairs ...string) string { return f.with(pairs...) }
+
+// Query is a parameter of the page's address.
+func (f *frame) Query(name string) string { return f.URL.Query().Get(name) }
+
+// Time shows a moment: relative in the browser, in the visitor's time zone without JavaScript.
+func (f *frame) Time(at time.Time) template.HTML { return f.time(at, "data-relative") }
+
+// Countdown shows how long it is until a moment.
+func (f *frame) Countdown(at time.Time) template.HTML { return f.time(at, "data-countdown") }
+
+// Moment shows a moment as it is.
+func (f *frame) Moment(at time.Time) template.HTML { return f.time(at, "data-absolute") }
+
+func (f *frame) time(at time.Time, kind string) template.HTML {
+	if at.IsZero() {
+		return "–"
+	}
+	local := at.In(f.location)
+	shown := local.Format("2006-01-02 15:04:05")
+	return template.HTML(`<time datetime="` + at.UTC().Format(time.RFC3339Nano) + `" ` + kind + ` title="` + shown + " " + template.HTMLEscapeString(f.location.String()) + `">` + shown + `</time>`)
+}
+
+// render answers with a page. The template is its file's name.
+func (v *visit) render(status int, name string, p page) error {
+	f := p.base()
+	if text := v.server.sessions.PopString(v.Context(), sessionFlash); text != "" {
+		kind, sentence, _ := strings.Cut(text, ":")
+		f.Flash = &flash{kind, sentence}
+	}
+	return v.execute(status, name, "layout", p)
+}
+
+// fragment answers with a part of a page, for htmx. The part is a template of the file.
+func (v *visit) fragment(status int, name, part string, data any) error {
+	return v.execute(status, name, part, data)
+}
+
+// htmlOf renders a part of a page.
+func htmlOf(name, part string, data any) (string, error) {
+	var b bytes.Buffer
+	err := templates[name].ExecuteTemplate(&b, part, data)
+	return b.String(), err
+}
+
+func (v *visit) execute(status int, name, part string, data any) error {
+	t := templates[name]
+	if t == nil {
+		return fmt.Errorf("there is no template %s", path.Join("internal/admin", name))
+	}
+	var b bytes.Buffer
+	if err := t.ExecuteTemplate(&b, part, data); err != nil {
+		return err
+	}
+	h := v.w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	v.w.WriteHeader(status)
+	if v.Method != http.MethodHead {
+		v.w.Write(b.Bytes()) // an error here is a browser that went away
+	}
+	return nil
+}
+
+type errorPage struct {
+	frame
+	Status  int
+	Text    string
+	SignIn  string // where to sign in again
+	Request string
+}
+
+// fail answers with an error, and logs it if it is none of the visitor's.
+func (v *visit) fail(err error) {
+	p := errorPage{frame: v.newFrame("", ""), Request: v.actor.RequestID}
+	var status statusError
+	var invalid *bugle.InvalidError
+	var large *http.MaxBytesError
+	switch {
+	case errors.Is(err, errSignIn):
+		v.signInFirst()
+		return
+	case errors.As(err, &status):
+		p.Status = int(status)
+		p.Text = "There is nothing under this address."
+		if status == http.StatusMethodNotAllowed {
+			p.Text = "This address does not take " + v.Method + " requests."
+		}
+	case errors.As(err, &invalid):
+		p.Status, p.Text = http.StatusUnprocessableEntity, invalid.Error()
+	case errors.As(err, &large):
+		p.Status, p.Text = http.StatusRequestEntityTooLarge, "What was sent is too large."
+	case errors.Is(err, bugle.ErrForbidden):
+		p.Status, p.Text = http.StatusForbidden, "Your role does not allow this."
+		if text := strings.TrimSuffix(err.Error(), ": "+bugle.ErrForbidden.Error()); text != err.Error() {
+			p.Text = title(text) + "."
+		}
+	case errors.Is(err, bugle.ErrNotFound):
+		p.Status, p.Text = http.StatusNotFound, "There is nothing under this address. It may have been deleted."
+	case errors.Is(err, bugle.ErrConflict):
+		p.Status = http.StatusConflict
+		p.Text = "This cannot be done now: " + strings.TrimSuffix(err.Error(), ": "+bugle.ErrConflict.Error()) + "."
+	case errors.Is(err, store.ErrClosed) || v.server.store.Closed():
+		p.Status, p.Text = http.StatusServiceUnavailable, "The server is stopping. Try again in a moment."
+	default:
+		p.Status, p.Text = http.StatusInternalServerError, "Something went wrong on the server. Nothing was changed."
+		if v.Context().Err() == nil {
+			v.server.o.Log.ErrorContext(v.Context(), "page failed", "method", v.Method, "path", v.URL.Path, "request_id", v.actor.RequestID, "error", err)
+		}
+	}
+	p.Title = http.StatusText(p.Status)
+	if v.isFragment() {
+		err = v.fragment(p.Status, "error.html", "error-text", &p)
+	} else {
+		err = v.render(p.Status, "error.html", &p)
+	}
+	if err != nil {
+		v.server.o.Log.ErrorContext(v.Context(), "error page failed", "error", err)
+		http.Error(v.w, p.Text, p.Status)
+	}
+}

@@ -1,0 +1,4 @@
+package admin
+
+// roster adds the roster.
+func (s *server) roster() {}

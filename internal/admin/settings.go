@@ -1,0 +1,4 @@
+package admin
+
+// settings adds the pages of settings.
+func (s *server) settings() {}

@@ -1,0 +1,4 @@
+package admin
+
+// webhooks adds the pages of webhooks.
+func (s *server) webhooks() {}
