@@ -1,1 +1,0 @@
-(()=>{var f=[];function i(e,{selector:t,fn:o,seen:n}){let d=[...e.querySelectorAll(t)];e.matches(t)&&d.unshift(e);for(let c of d)n.has(c)||(n.add(c),o(c))}new MutationObserver(e=>{for(let t of e)for(let o of t.addedNodes)if(!(o.nodeType!==Node.ELEMENT_NODE||!o.isConnected))for(let n of f)i(o,n)}).observe(document.documentElement,{childList:!0,subtree:!0});})();
