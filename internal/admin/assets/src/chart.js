@@ -101,8 +101,10 @@ each("[data-chart]", (element) => {
   };
   redraws.add(redraw);
   // Also the first drawing, and that of a chart which was hidden until now.
-  new ResizeObserver(() => {
+  // In the next frame, because drawing changes the size that is being observed.
+  const resized = () => {
     if (!chart || !element.isConnected) redraw();
     else if (element.clientWidth > 0) chart.setSize({ width: element.clientWidth, height: chart.height });
-  }).observe(element);
+  };
+  new ResizeObserver(() => requestAnimationFrame(resized)).observe(element);
 });

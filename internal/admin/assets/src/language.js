@@ -78,7 +78,8 @@ function template(name, readAround) {
           state.inside = "";
           return "meta";
         }
-        if (state.first && !stream.eatSpace()) {
+        if (stream.eatSpace()) return null;
+        if (state.first) {
           state.first = false;
           if (stream.match(/^\w+/)) return "keyword";
         }

@@ -6,12 +6,6 @@ import htmx from "./htmx.js";
 const hiddenFor = 60_000; // a tab that long out of sight gives its connection to others
 const lists = new Set();
 
-each("[data-live-list]", (element) => {
-  const list = new LiveList(element);
-  lists.add(list);
-  if (!document.hidden) list.open();
-});
-
 addEventListener("pagehide", () => lists.forEach((list) => list.close()));
 addEventListener("pageshow", (event) => event.persisted && lists.forEach((list) => list.open()));
 
@@ -164,3 +158,9 @@ function replace(old, html) {
   if (self) row.focus({ preventScroll: true });
   else if (focused >= 0) row.querySelectorAll(focusable)[focused]?.focus({ preventScroll: true });
 }
+
+each("[data-live-list]", (element) => {
+  const list = new LiveList(element);
+  lists.add(list);
+  if (!document.hidden) list.open();
+});

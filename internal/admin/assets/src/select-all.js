@@ -19,9 +19,10 @@ addEventListener("pageshow", () => document.querySelectorAll("input[data-select-
 
 document.addEventListener("change", ({ target }) => {
   if (target.matches?.("input[data-select-all]")) {
+    const { checked } = target; // the first change below makes it a summary of the rest
     for (const box of members(target.dataset.selectAll)) {
-      if (box.checked === target.checked) continue;
-      box.checked = target.checked;
+      if (box.checked === checked) continue;
+      box.checked = checked;
       box.dispatchEvent(new Event("change", { bubbles: true }));
     }
   } else if (target.matches?.("input[data-group]")) {
