@@ -18,6 +18,7 @@ import (
 type Channel struct {
 	Name     string // "discord_public"
 	Label    string // "Discord (Public)"
+	About    string // a sentence for those who choose channels
 	Reach    Reach
 	Settings []Setting
 	Either   [][]string // where more than one set of settings would do: one of these is to be complete
@@ -73,9 +74,9 @@ func apiURL(fallback string) Setting {
 
 // Channels are all of them, in the order of their names in personnel.
 var Channels = []Channel{
-	{Name: "broadcast", Label: "Live", Reach: Within},
-	{Name: "database", Label: "Dashboard", Reach: Within},
-	{Name: "mail", Label: "Email", Reach: ToEach, timeout: 30, Settings: []Setting{
+	{Name: "broadcast", Label: "Live", About: "A notification of each recipient, shown at once to who is logged in.", Reach: Within},
+	{Name: "database", Label: "Dashboard", About: "A notification of each recipient, kept until it is read.", Reach: Within},
+	{Name: "mail", Label: "Email", About: "An e-mail to each recipient.", Reach: ToEach, timeout: 30, Settings: []Setting{
 		{Name: "host", Required: true, Pattern: hostName, Wanted: "must be a host name, such as smtp.example.com"},
 		{Name: "port", Type: PortSetting, Default: int64(587)},
 		{Name: "username"},
@@ -84,26 +85,26 @@ var Channels = []Channel{
 		{Name: "from_name", About: "The organization's name unless set."},
 		{Name: "encryption", Default: "starttls", Options: []string{"starttls", "tls", "none"}, About: "`tls` speaks TLS from the start, as on port 465."},
 	}},
-	{Name: "sms", Label: "SMS", Reach: ToEach, timeout: 10, rate: 1, Settings: []Setting{
+	{Name: "sms", Label: "SMS", About: "A text message to each recipient's phone number, by Twilio.", Reach: ToEach, timeout: 10, rate: 1, Settings: []Setting{
 		{Name: "account_sid", Required: true, Pattern: account, Wanted: "must be letters and digits, such as AC…"},
 		{Name: "token", Required: true, Secret: true, Pattern: token, Wanted: "must be the account's auth token"},
 		{Name: "from", Required: true, Pattern: sender, Wanted: "must be a phone number such as +15550100, or a sender's name"},
 		apiURL("https://api.twilio.com"),
 	}},
-	{Name: "discord_private", Label: "Discord (Private)", Reach: ToEach, timeout: 10, rate: 5, Settings: []Setting{
+	{Name: "discord_private", Label: "Discord (Private)", About: "A direct message of a Discord bot to each recipient who has linked a Discord account.", Reach: ToEach, timeout: 10, rate: 5, Settings: []Setting{
 		{Name: "token", Required: true, Secret: true, Pattern: token, Wanted: "must be a bot's token", About: "Of a bot that shares a server with the people."},
 		apiURL("https://discord.com/api/v10"),
 	}},
-	{Name: "discord_public", Label: "Discord (Public)", Reach: Posted, timeout: 10, rate: 2, Either: [][]string{{"url"}, {"token", "channel_id"}}, Settings: []Setting{
+	{Name: "discord_public", Label: "Discord (Public)", About: "One post to a Discord channel, whoever the recipients are.", Reach: Posted, timeout: 10, rate: 2, Either: [][]string{{"url"}, {"token", "channel_id"}}, Settings: []Setting{
 		{Name: "url", Type: URLSetting, Secret: true, About: "Of a Discord webhook; else a bot's `token` and `channel_id` are needed."},
 		{Name: "token", Secret: true, Pattern: token, Wanted: "must be a bot's token"},
 		{Name: "channel_id", Pattern: snowflake, Wanted: "must be the id of a Discord channel"},
 		apiURL("https://discord.com/api/v10"),
 	}},
-	{Name: "slack", Label: "Slack", Reach: Posted, timeout: 10, rate: 1, Settings: []Setting{
+	{Name: "slack", Label: "Slack", About: "One post to a Slack channel, whoever the recipients are.", Reach: Posted, timeout: 10, rate: 1, Settings: []Setting{
 		{Name: "url", Type: URLSetting, Required: true, Secret: true, About: "Of a Slack incoming webhook."},
 	}},
-	{Name: "telegram", Label: "Telegram", Reach: Posted, timeout: 10, rate: 1, Settings: []Setting{
+	{Name: "telegram", Label: "Telegram", About: "One post to a Telegram chat, whoever the recipients are.", Reach: Posted, timeout: 10, rate: 1, Settings: []Setting{
 		{Name: "token", Required: true, Secret: true, Pattern: botToken, Wanted: "must be a bot's token, such as 110201543:AAH…"},
 		{Name: "chat_id", Required: true, Pattern: chatID, Wanted: "must be the id of a chat, such as -1001234567890, or a channel's @name"},
 		apiURL("https://api.telegram.org"),
