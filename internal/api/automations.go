@@ -187,6 +187,9 @@ func (s *server) automationActions() {
 		return doc{id: id, summary: summary, tag: "Automations", status: http.StatusOK, answer: answer, body: body}
 	}
 	s.handle("automations/preview", methods{"POST": {"view:automation", s.previewAutomation, about("previewAutomation", "Try an automation without acting", "AutomationPreview", "AutomationPreview")}})
+	reference := about("getAutomationReference", "Get what automations can be written with", "AutomationReferenceData", "")
+	reference.query, reference.fails = []string{"trigger_wanted"}, []int{http.StatusUnprocessableEntity}
+	s.handle("automations/reference", methods{"GET": {"view:automation", s.showReference, reference}})
 	s.handle("automations/{id}/backtest", methods{"POST": {"view:automation", s.backtestAutomation, about("backtestAutomation", "Try an automation on past events", "AutomationBacktest", "AutomationBacktest")}})
 	s.handle("automation-templates", methods{"GET": {"view:automation", s.listTemplates, about("listAutomationTemplates", "List templates of automations", "AutomationTemplateList", "")}})
 }

@@ -259,3 +259,30 @@ func TestCause(t *testing.T) {
 	mine := outsider.create("users", "name", "Max", "email", "max@example.com")
 	wantEqual(t, "of another", outsider.send("PATCH", fmt.Sprint("/v2/users/", id(mine)), value.Map("notes", "1"), "X-Bugle-Cause", cause, "Authorization", "Bearer "+outsider.key).status, 400)
 }
+
+// The reference says what conditions and templates of a trigger can name, with the organization's own fields.
+func TestAutomations_reference(t *testing.T) {
+	s := newServer(t)
+	s.create("fields", "name", "Promotion points", "key", "promotion_points", "type", "number", "applies_to", value.List("users"))
+	ref := s.want(200, "GET", "automations/reference?trigger=rankrecord.created", nil)
+	lists := map[string]string{"fields": "template", "functions": "name", "operators": "name", "filters": "name", "twig_functions": "name", "tests": "name", "tags": "name", "updatable": "kind", "channels": "name"}
+	for list, wanted := range map[string]string{"fields": "model.rank.name", "functions": "changed", "operators": "starts with", "filters": "increment", "twig_functions": "range",
+		"tests": "divisible by", "tags": "stop", "updatable": "user", "channels": "slack"} {
+		items, _ := ref.at("data", list).(*value.Array)
+		found := false
+		for _, item := range items.All() {
+			found = found || at(item, lists[list]) == wanted
+			if at(item, "template") == "model.user.promotion_points" {
+				wantEqual(t, "custom field", item, value.Map("path", value.List("model", "user", "promotion_points"), "condition", `model["user"]["promotion_points"]`,
+					"template", "model.user.promotion_points", "type", "number", "null", true, "options", nil, "example", nil, "custom", true, "description", "Promotion points"))
+			}
+		}
+		if !found {
+			t.Errorf("%s does not have %s", list, wanted)
+		}
+	}
+	for _, query := range []string{"", "?trigger=", "?trigger=webhook.test", "?trigger=nope"} {
+		s.want(422, "GET", "automations/reference"+query, nil)
+	}
+	s.with(s.addKey(bugle.APIKey{Scopes: []string{"view:webhook"}})).do("GET", "automations/reference?trigger=user.created", nil).wantStatus(t, 403)
+}

@@ -33,6 +33,7 @@ func (c *componentSet) automations() {
 
 	c.runs()
 	c.trying(sent)
+	c.reference()
 	template := closed(value.Map("key", typed("string"), "name", typed("string"), "description", typed("string"), "category", typed("string"),
 		"prerequisites", listOf(typed("string")), "values", annotated(typed("object"), "What creating an automation takes; a webhook is still to be chosen.")))
 	first := templateData(dispatch.Templates()[0])
@@ -152,6 +153,11 @@ func automationParameters() *value.Array {
 		"automation_id", queried("automation_id", "Those of one automation.", idSchema()),
 		"event_id", queried("event_id", "Those for one event.", idSchema()),
 		"run_status", queried("status", "Those that ended so.", typed("string")),
+		"trigger_wanted", func() *value.Array {
+			p := queried("trigger", "The name of an event.", value.Map("type", "string", "examples", value.List("rankrecord.created")))
+			p.Set("required", true)
+			return p
+		}(),
 		"trigger", queried("trigger", "Those of events with the name.", typed("string")),
 		"action_type", queried("action_type", "Those with the action.", typed("string")),
 		"enabled", queried("enabled", "Those that are enabled, or the others.", typed("boolean")))
