@@ -247,8 +247,13 @@ func (s *Store) Event(ctx context.Context, organizationID, id int64) (*bugle.Eve
 
 // NewestEvent returns the last event of a name, or bugle.ErrNotFound.
 func (s *Store) NewestEvent(ctx context.Context, organizationID int64, name string) (*bugle.Event, error) {
-	return firstEvent(selectEvents(ctx, s.view(),
-		"WHERE e.organization_id = $1 AND e.name = $2 AND NOT e.addressed ORDER BY e.id DESC LIMIT 1", organizationID, name))
+	return firstEvent(s.NewestEvents(ctx, organizationID, name, 1))
+}
+
+// NewestEvents returns the last events of a name, newest first, at most limit.
+func (s *Store) NewestEvents(ctx context.Context, organizationID int64, name string, limit int) ([]*bugle.Event, error) {
+	return selectEvents(ctx, s.view(),
+		"WHERE e.organization_id = $1 AND e.name = $2 AND NOT e.addressed ORDER BY e.id DESC LIMIT $3", organizationID, name, limit)
 }
 
 // EventsOf returns events of a name from after the id on, oldest first, at most limit, that were
