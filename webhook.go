@@ -1,6 +1,7 @@
 package bugle
 
 import (
+	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -208,6 +209,82 @@ func (w *Webhook) Set(fields *value.Array, creating bool, events []string) error
 	f.boolean("ordered", &w.Ordered)
 	f.headers(&w.Headers)
 	return f.problems.Err()
+}
+
+// How long an old secret signs beside a new one.
+const (
+	DefaultKeepSecret = 24 * time.Hour
+	MaxKeepSecret     = 30 * 24 * time.Hour
+)
+
+// RotateSecret gives the webhook a new secret, a random one if it is empty. The old one signs beside it
+// for as long as it is kept, 0 being not at all; a new one that is the same replaces none. An error is an
+// InvalidError; w is then half changed and of no use.
+func (w *Webhook) RotateSecret(secret string, keep time.Duration, now time.Time) error {
+	if keep < 0 || keep > MaxKeepSecret {
+		return Invalid("keep_old_seconds", "The keep_old_seconds field must be a whole number from 0 to %d, not %d.", seconds(MaxKeepSecret), seconds(keep))
+	}
+	if secret == "" {
+		secret = RandomText(32)
+	}
+	old := w.Secret
+	if err := w.Set(value.Map("secret", secret), false, nil); err != nil {
+		return err
+	}
+	w.OldSecret, w.OldSecretUntil = "", time.Time{}
+	if keep > 0 && w.Secret != old {
+		w.OldSecret, w.OldSecretUntil = old, now.Add(keep)
+	}
+	return nil
+}
+
+// ReadRotation reads the fields secret and keep_old_seconds for RotateSecret: a random secret and
+// DefaultKeepSecret unless given.
+func ReadRotation(fields *value.Array) (secret string, keep time.Duration, err error) {
+	f, kept := fieldReader{fields: fields}, int64(seconds(DefaultKeepSecret))
+	f.whole("keep_old_seconds", &kept, 0, int64(seconds(MaxKeepSecret)))
+	if v, _ := fields.Get("secret"); v != nil {
+		f.text("secret", &secret, true, maxSecret)
+	}
+	return secret, time.Duration(kept) * time.Second, f.problems.Err()
+}
+
+func seconds(d time.Duration) int { return int(d / time.Second) }
+
+// Pause lets deliveries of the webhook wait. It fails with ErrConflict if none are made.
+func (w *Webhook) Pause() error { return w.change("pause", Paused, Active) }
+
+// Resume ends a pause. It fails with ErrConflict if the webhook is disabled.
+func (w *Webhook) Resume() error { return w.change("resume", Active, Paused) }
+
+// Disable lets no more deliveries be made for the webhook, and those that there are wait.
+func (w *Webhook) Disable() error { return w.change("disable", Disabled, WebhookStatuses...) }
+
+// Enable lets deliveries be made and sent, whatever the webhook was.
+func (w *Webhook) Enable() error { return w.change("enable", Active, WebhookStatuses...) }
+
+// change sets the status, which must have been one of some others before, or the same.
+func (w *Webhook) change(verb string, to WebhookStatus, from ...WebhookStatus) error {
+	if w.Status != to && !slices.Contains(from, w.Status) {
+		return fmt.Errorf("%s webhook %d, which is %s: %w", verb, w.ID, w.Status, ErrConflict)
+	}
+	w.Status = to
+	return nil
+}
+
+// MaxTestPayload is how many bytes the payload of a test may have as JSON.
+const MaxTestPayload = 256 << 10
+
+// CheckTestPayload reports what keeps a payload from being sent as a test, as an InvalidError.
+func CheckTestPayload(payload any) error {
+	text, err := value.JSON(payload)
+	switch {
+	case err != nil:
+		return Invalid("payload", "The payload field cannot be sent: %s.", err.Error())
+	case len(text) > MaxTestPayload:
+		return Invalid("payload", "The payload field must not be longer than %d bytes as JSON; it has %d.", MaxTestPayload, len(text))
+	}
+	return nil
 }
 
 // checkURL returns what is wrong with a webhook's URL, or the empty string.

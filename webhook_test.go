@@ -1,6 +1,7 @@
 package bugle
 
 import (
+	"errors"
 	"reflect"
 	"slices"
 	"strings"
@@ -339,4 +340,71 @@ func FuzzWebhook_Set(f *testing.F) {
 			t.Fatalf("%s gives %+v the second time, %v, and %+v the first", text, again, err, w)
 		}
 	})
+}
+
+// The old secret signs beside the new one for as long as it is kept.
+func TestWebhook_RotateSecret(t *testing.T) {
+	now := time.Date(2026, 1, 14, 12, 0, 0, 0, time.UTC)
+	for _, tt := range []struct {
+		secret    string
+		keep      time.Duration
+		want, old string // ? is a random one
+		invalid   string // the field
+	}{
+		{"new", time.Hour, "new", "first", ""},
+		{"new", 0, "new", "", ""},
+		{"", MaxKeepSecret, "?", "first", ""},
+		{"first", time.Hour, "first", "", ""},
+		{"new", -time.Second, "", "", "keep_old_seconds"},
+		{"new", MaxKeepSecret + time.Second, "", "", "keep_old_seconds"},
+		{strings.Repeat("x", 256), 0, "", "", "secret"},
+	} {
+		w := NewWebhook()
+		w.Secret, w.OldSecret, w.OldSecretUntil = "first", "older", now
+		err := w.RotateSecret(tt.secret, tt.keep, now)
+		var invalid *InvalidError
+		if tt.invalid != "" {
+			if !errors.As(err, &invalid) || invalid.Problems[0].Field != tt.invalid {
+				t.Errorf("%q, %v: %v", tt.secret, tt.keep, err)
+			}
+			continue
+		}
+		isRandom := tt.want == "?" && len(w.Secret) == 32
+		if err != nil || w.Secret != tt.want && !isRandom || w.OldSecret != tt.old || tt.old != "" && !w.OldSecretUntil.Equal(now.Add(tt.keep)) || tt.old == "" && !w.OldSecretUntil.IsZero() {
+			t.Errorf("%q, %v: %q, before %q until %v, %v", tt.secret, tt.keep, w.Secret, w.OldSecret, w.OldSecretUntil, err)
+		}
+	}
+	if secret, keep, err := ReadRotation(value.Map("secret", nil)); secret != "" || keep != DefaultKeepSecret || err != nil {
+		t.Errorf("%q, %v, %v", secret, keep, err)
+	}
+	if secret, keep, err := ReadRotation(value.Map("secret", "new", "keep_old_seconds", int64(60))); secret != "new" || keep != time.Minute || err != nil {
+		t.Errorf("%q, %v, %v", secret, keep, err)
+	}
+	for _, bad := range []*value.Array{value.Map("secret", ""), value.Map("secret", int64(1)), value.Map("keep_old_seconds", nil), value.Map("keep_old_seconds", int64(-1))} {
+		if _, _, err := ReadRotation(bad); err == nil {
+			t.Errorf("%v is read", bad)
+		}
+	}
+}
+
+func TestWebhook_status(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		change func(w *Webhook) error
+		want   map[WebhookStatus]WebhookStatus // by the one before; the others are conflicts
+	}{
+		{"pause", (*Webhook).Pause, map[WebhookStatus]WebhookStatus{Active: Paused, Paused: Paused}},
+		{"resume", (*Webhook).Resume, map[WebhookStatus]WebhookStatus{Active: Active, Paused: Active}},
+		{"disable", (*Webhook).Disable, map[WebhookStatus]WebhookStatus{Active: Disabled, Paused: Disabled, Disabled: Disabled}},
+		{"enable", (*Webhook).Enable, map[WebhookStatus]WebhookStatus{Active: Active, Paused: Active, Disabled: Active}},
+	} {
+		for _, status := range WebhookStatuses {
+			w := Webhook{Status: status}
+			err := tt.change(&w)
+			want, can := tt.want[status]
+			if can && (err != nil || w.Status != want) || !can && (!errors.Is(err, ErrConflict) || w.Status != status) {
+				t.Errorf("%s one that is %s: %s, %v", tt.name, status, w.Status, err)
+			}
+		}
+	}
 }

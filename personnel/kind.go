@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/buglehq/bugle"
 	"github.com/buglehq/bugle/value"
 )
 
@@ -292,6 +293,10 @@ func EventNames() []string {
 	slices.Sort(names)
 	return names
 }
+
+// Subscribable returns the names of the events that a webhook may subscribe to: those of resources, and
+// the test.
+func Subscribable() []string { return append(EventNames(), bugle.TestEvent) }
 
 // A Child is a field of another kind that refers to a kind.
 type Child struct {

@@ -11,6 +11,15 @@ import (
 // Channels are the ways a message or notification can take.
 var Channels = []any{"broadcast", "database", "mail", "sms", "discord_private", "discord_public", "slack", "telegram"}
 
+// ChannelNames returns Channels as texts.
+func ChannelNames() []string {
+	names := make([]string, len(Channels))
+	for i, name := range Channels {
+		names[i], _ = name.(string)
+	}
+	return names
+}
+
 // Message is a text for members of the organization. Whatever creates one sends it.
 var Message = Kind{
 	Name: "message", Path: "messages", Table: "messages", Class: "Message", Emits: true, Grows: true,

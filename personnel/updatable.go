@@ -11,6 +11,15 @@ func UpdatableKinds() []*Kind {
 	return list
 }
 
+// UpdatableNames returns the names of UpdatableKinds.
+func UpdatableNames() []string {
+	var names []string
+	for _, k := range UpdatableKinds() {
+		names = append(names, k.Name)
+	}
+	return names
+}
+
 // Updatable returns the fields that automations may write. Never among them are those that the API does
 // not write, keys, uploads, and what decides who somebody is.
 func (k *Kind) Updatable() []*Field {

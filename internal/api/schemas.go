@@ -658,7 +658,7 @@ func (c *componentSet) webhooks() {
 		value.Map("description", "Any JSON, at most 256 KiB; sent as `data`.", "default", value.Map("status", "ok")))), value.Map("payload", value.Map("status", "ok")))
 	c.body("SecretRotation", false, value.Map("type", "object", "properties", value.Map(
 		"secret", value.Map("type", value.List("string", "null"), "minLength", 1, "maxLength", 255, "description", "The new one; random unless given."),
-		"keep_old_seconds", value.Map("type", "integer", "minimum", 0, "maximum", maxKeepOld, "default", defaultKeepOld, "description", "How long the old one signs beside it."))),
+		"keep_old_seconds", value.Map("type", "integer", "minimum", 0, "maximum", int(bugle.MaxKeepSecret.Seconds()), "default", int(bugle.DefaultKeepSecret.Seconds()), "description", "How long the old one signs beside it."))),
 		value.Map("keep_old_seconds", 3600))
 	c.answer("SecretData", "The secrets that sign.", closed(value.Map("data", closed(value.Map("secret", typed("string"),
 		"old_secret", nullable(typed("string")), "old_secret_until", nullable(moment()))))),

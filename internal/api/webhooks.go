@@ -1,9 +1,7 @@
 package api
 
 import (
-	"fmt"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/buglehq/bugle"
@@ -13,7 +11,7 @@ import (
 )
 
 // subscribable are the events that a webhook may name.
-var subscribable = append(personnel.EventNames(), bugle.TestEvent)
+var subscribable = personnel.Subscribable()
 
 // webhooks is the collection of webhooks.
 func (s *server) webhooks() collection[*bugle.Webhook] {
@@ -159,24 +157,15 @@ func (s *server) webhookActions() {
 	action("rotate-secret", "POST", "update:webhook", doc{id: "rotateWebhookSecret", summary: "Replace the secret", status: http.StatusOK, answer: "WebhookData", body: "SecretRotation"}, s.rotateSecret)
 	for _, change := range []struct {
 		name string
-		from []bugle.WebhookStatus
-		to   bugle.WebhookStatus
+		of   func(w *bugle.Webhook) error
 	}{
-		{"pause", []bugle.WebhookStatus{bugle.Active, bugle.Paused}, bugle.Paused},
-		{"resume", []bugle.WebhookStatus{bugle.Paused, bugle.Active}, bugle.Active},
-		{"disable", bugle.WebhookStatuses, bugle.Disabled},
-		{"enable", bugle.WebhookStatuses, bugle.Active},
+		{"pause", (*bugle.Webhook).Pause}, {"resume", (*bugle.Webhook).Resume},
+		{"disable", (*bugle.Webhook).Disable}, {"enable", (*bugle.Webhook).Enable},
 	} {
 		does := doc{id: change.name + "Webhook", summary: title(change.name) + " a webhook", status: http.StatusOK, answer: "WebhookData",
 			fails: []int{http.StatusConflict}}
 		action(change.name, "POST", "update:webhook", does, func(q *request, id int64) error {
-			return s.changeWebhook(q, id, false, func(w *bugle.Webhook, _ time.Time) error {
-				if !slices.Contains(change.from, w.Status) {
-					return fmt.Errorf("%s webhook %d, which is %s: %w", change.name, id, w.Status, bugle.ErrConflict)
-				}
-				w.Status = change.to
-				return nil
-			})
+			return s.changeWebhook(q, id, false, func(w *bugle.Webhook, _ time.Time) error { return change.of(w) })
 		})
 	}
 }
@@ -199,9 +188,6 @@ func (s *server) changeWebhook(q *request, id int64, inFull bool, change func(w 
 	return q.data(http.StatusOK, webhookData(w, inFull))
 }
 
-// maxPayload is how many bytes the payload of a test may have as JSON.
-const maxPayload = 256 << 10
-
 // testWebhook sends a webhook.test with the payload, {"status":"ok"} unless given, and answers 202
 // with its delivery.
 func (s *server) testWebhook(q *request, id int64) error {
@@ -213,20 +199,8 @@ func (s *server) testWebhook(q *request, id int64) error {
 	if !given {
 		payload = value.Map("status", "ok")
 	}
-	if text, err := value.JSON(payload); err != nil {
-		return bugle.Invalid("payload", "The payload field cannot be sent: %s.", err.Error())
-	} else if len(text) > maxPayload {
-		return bugle.Invalid("payload", "The payload field must not be longer than %d bytes as JSON; it has %d.", maxPayload, len(text))
-	}
 	var d *bugle.Delivery
 	err = s.store.Update(q.Context(), func(tx *store.Tx) error {
-		w, err := tx.Webhook(q.actor.OrganizationID, id)
-		if err != nil {
-			return err
-		}
-		if w.Status == bugle.Disabled {
-			return fmt.Errorf("test webhook %d, which is disabled: %w", id, bugle.ErrConflict)
-		}
 		deliveryID, err := tx.SendTest(q.actor, id, payload)
 		if err != nil {
 			return err
@@ -252,11 +226,6 @@ func (s *server) showSecret(q *request, id int64) error {
 	return q.data(http.StatusOK, value.Map("secret", w.Secret, "old_secret", old, "old_secret_until", until))
 }
 
-const (
-	defaultKeepOld = 24 * 3600
-	maxKeepOld     = 30 * 24 * 3600
-)
-
 // rotateSecret gives a webhook a new secret, random unless given. The old one signs beside it for
 // keep_old_seconds, a day unless given.
 func (s *server) rotateSecret(q *request, id int64) error {
@@ -264,27 +233,9 @@ func (s *server) rotateSecret(q *request, id int64) error {
 	if err != nil {
 		return err
 	}
-	keep := int64(defaultKeepOld)
-	if v, given := fields.Get("keep_old_seconds"); given {
-		n, ok := v.(int64)
-		if !ok || n < 0 || n > maxKeepOld {
-			return bugle.Invalid("keep_old_seconds", "The keep_old_seconds field must be a whole number from 0 to %d, not %s.", maxKeepOld, value.Describe(v))
-		}
-		keep = n
+	secret, keep, err := bugle.ReadRotation(fields)
+	if err != nil {
+		return err
 	}
-	return s.changeWebhook(q, id, true, func(w *bugle.Webhook, now time.Time) error {
-		old := w.Secret
-		secret, given := fields.Get("secret")
-		if !given || secret == nil {
-			secret = bugle.RandomText(32)
-		}
-		if err := w.Set(value.Map("secret", secret), false, nil); err != nil {
-			return err
-		}
-		w.OldSecret, w.OldSecretUntil = "", time.Time{}
-		if keep > 0 && w.Secret != old {
-			w.OldSecret, w.OldSecretUntil = old, now.Add(time.Duration(keep)*time.Second)
-		}
-		return nil
-	})
+	return s.changeWebhook(q, id, true, func(w *bugle.Webhook, now time.Time) error { return w.RotateSecret(secret, keep, now) })
 }

@@ -162,10 +162,18 @@ func (tx *Tx) addDelivery(e *bugle.Event, webhookID, sequence int64) error {
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
 // SendTest adds a webhook.test event with the payload as its data, for one webhook whatever it
-// subscribes to, and returns the id of its delivery.
+// subscribes to, and returns the id of its delivery. It returns bugle.ErrConflict if the webhook is disabled,
+// and a bugle.InvalidError if the payload cannot be sent.
 func (tx *Tx) SendTest(a Actor, webhookID int64, payload any) (deliveryID int64, err error) {
-	if _, err := tx.Webhook(a.OrganizationID, webhookID); err != nil {
+	if err := bugle.CheckTestPayload(payload); err != nil {
 		return 0, err
+	}
+	w, err := tx.Webhook(a.OrganizationID, webhookID)
+	if err != nil {
+		return 0, err
+	}
+	if w.Status == bugle.Disabled {
+		return 0, fmt.Errorf("test webhook %d, which is disabled: %w", webhookID, bugle.ErrConflict)
 	}
 	e := &bugle.Event{OrganizationID: a.OrganizationID, Name: bugle.TestEvent, RequestID: a.RequestID, TraceID: a.TraceID, CreatedAt: tx.now, CauserID: a.UserID, Chain: a.Chain}
 	if e.Envelope, err = bugle.TestEnvelope(payload, e.CreatedAt, e.RequestID, e.TraceID).JSON(); err != nil {

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -346,8 +347,8 @@ func TestEvents_webhookTest(t *testing.T) {
 		{`7`, before + `}`},
 	}
 	storetest.Each(t, func(t *testing.T, s *store.Store, _ *clockwork.FakeClock) {
-		// Neither subscribed nor active: a test is sent all the same.
-		w := storetest.AddWebhook(t, s, "https://example.com/hook", func(w *bugle.Webhook) { w.Events, w.Status = nil, bugle.Disabled })
+		// Neither subscribed nor active: a test is sent all the same, unless the webhook is disabled.
+		w := storetest.AddWebhook(t, s, "https://example.com/hook", func(w *bugle.Webhook) { w.Events, w.Status = nil, bugle.Paused })
 		storetest.AddWebhook(t, s, "https://example.com/other", nil)
 		for _, test := range tests {
 			payload, err := value.Decode([]byte(test.payload))
@@ -367,6 +368,18 @@ func TestEvents_webhookTest(t *testing.T) {
 			if err != nil || d.WebhookID != w.ID || d.EventID != list[0].ID || d.Event != "webhook.test" {
 				t.Errorf("the delivery is %+v, %v", d, err)
 			}
+		}
+		off := storetest.AddWebhook(t, s, "https://example.com/off", func(w *bugle.Webhook) { w.Status = bugle.Disabled })
+		var invalid *bugle.InvalidError
+		err := s.Update(t.Context(), func(tx *store.Tx) error {
+			if _, err := tx.SendTest(storetest.Actor(), off.ID, nil); !errors.Is(err, bugle.ErrConflict) {
+				t.Errorf("a test of a disabled webhook: %v", err)
+			}
+			_, err := tx.SendTest(storetest.Actor(), w.ID, strings.Repeat("x", bugle.MaxTestPayload-1))
+			return err
+		})
+		if !errors.As(err, &invalid) {
+			t.Errorf("a test that is too large: %v", err)
 		}
 		if n := count(t, s, "deliveries"); n != len(tests) {
 			t.Errorf("%d deliveries were made of %d tests", n, len(tests))
