@@ -193,6 +193,9 @@ func (tx *Tx) record(list []Result, health map[int64]bugle.Health) error {
 	if err := tx.insertAttempts(list); err != nil {
 		return err
 	}
+	if err := tx.countResults(list); err != nil {
+		return fmt.Errorf("count attempts: %w", err)
+	}
 	var delivered []int64
 	for i := range list {
 		r := &list[i]

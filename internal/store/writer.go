@@ -24,6 +24,7 @@ type writer struct {
 	stmts map[string]*sql.Stmt // by text; those of long lists excepted they are few and live as long as conn
 	last  int64                // the latest place given out in a lane, in microseconds
 	relax bool                 // whether commits currently return before they reach the disk
+	stats statsMinute          // as they stand in the transaction; cleared if one fails
 
 	mu      sync.Mutex
 	waiting [2][]*job // by urgency
@@ -189,6 +190,7 @@ func (w *writer) commit(group []*job, relaxed bool) {
 	}
 	if err != nil {
 		w.conn.ExecContext(context.Background(), "ROLLBACK") // no transaction may be left; if there is none this fails
+		w.stats = statsMinute{}
 		err = fmt.Errorf("commit: %w", err)
 	} else {
 		w.tell(txs)
@@ -209,6 +211,7 @@ func (w *writer) attempt(j *job) (*Tx, error) {
 	}
 	tx := &Tx{w: w, now: w.store.now()}
 	if j.err = call(j.fn, tx); j.err != nil {
+		w.stats = statsMinute{}
 		// A disk that is full, say, ends the transaction and the savepoint with it: then this fails.
 		if err := w.exec("ROLLBACK TO change"); err != nil {
 			return nil, errors.Join(j.err, err)

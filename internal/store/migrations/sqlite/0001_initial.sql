@@ -1205,6 +1205,30 @@ CREATE TABLE attempts (
     PRIMARY KEY (delivery_id, number)
 ) WITHOUT ROWID;
 
+-- What came of attempts, counted as they are written, so that charts need not read them. A row counts those
+-- of a minute (step 60 s) or an hour (3600 s) that begins at start_s, of a webhook or, with webhook_id 0, of
+-- the whole organization. Hours are made of minutes once these are over: those up to stats_summed.until_s.
+CREATE TABLE delivery_stats (
+    organization_id INTEGER NOT NULL,
+    webhook_id      INTEGER NOT NULL,
+    step_s          INTEGER NOT NULL,
+    start_s         INTEGER NOT NULL, -- Unix time
+    attempts        INTEGER NOT NULL,
+    delivered       INTEGER NOT NULL, -- deliveries that arrived
+    failed          INTEGER NOT NULL, -- attempts that did not deliver
+    given_up        INTEGER NOT NULL, -- deliveries that failed for good
+    took_us         INTEGER NOT NULL, -- the sum of what latency counts
+    latency         BLOB    NOT NULL, -- a histogram
+    PRIMARY KEY (organization_id, webhook_id, step_s, start_s)
+) WITHOUT ROWID;
+CREATE INDEX delivery_stats_start ON delivery_stats (step_s, start_s);
+
+CREATE TABLE stats_summed (
+    id      INTEGER PRIMARY KEY CHECK (id = 1),
+    until_s INTEGER NOT NULL
+);
+INSERT INTO stats_summed (id, until_s) VALUES (1, 0);
+
 -- What was copied from other installations, so that copying again goes on where it ended. A source is
 -- the address of one, and may have been copied into several organizations.
 CREATE TABLE imports (
