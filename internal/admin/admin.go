@@ -29,13 +29,13 @@ import (
 
 // Options are how the panel behaves.
 type Options struct {
-	Clock     clockwork.Clock   // the real one unless set
-	Log       *slog.Logger      // none unless set
-	PublicURL string            // of this server, without a slash at the end; empty: as the request says
-	UserAgent string            // of deliveries, to show them as they are sent
-	Files     *files.Folder     // of uploads; nil: there are none
-	Scopes    []string          // that API keys may have
-	Guard     *delivery.Guard   // of outgoing calls, to show what it allows; nil: not shown
+	Clock     clockwork.Clock // the real one unless set
+	Log       *slog.Logger    // none unless set
+	PublicURL string          // of this server, without a slash at the end; empty: as the request says
+	UserAgent string          // of deliveries, to show them as they are sent
+	Files     *files.Folder   // of uploads; nil: there are none
+	Scopes    []string        // that API keys may have
+	Guard     *delivery.Guard // of outgoing calls, to show what it allows; nil: not shown
 }
 
 // A server holds what handlers share.

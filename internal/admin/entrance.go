@@ -352,7 +352,9 @@ type forgotPage struct {
 	Sent   bool
 }
 
-func (s *server) showForgot(v *visit) error { return s.renderForgot(v, http.StatusOK, newForm(nil), false) }
+func (s *server) showForgot(v *visit) error {
+	return s.renderForgot(v, http.StatusOK, newForm(nil), false)
+}
 
 func (s *server) renderForgot(v *visit, status int, f *form, sent bool) error {
 	p := &forgotPage{frame: v.newFrame("Reset your password", ""), Form: f, Sent: sent}

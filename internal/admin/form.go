@@ -145,7 +145,9 @@ type option struct {
 }
 
 // ID is that of the element.
-func (in input) ID() string { return "field-" + strings.NewReplacer(".", "-", "[", "-", "]", "").Replace(in.Name) }
+func (in input) ID() string {
+	return "field-" + strings.NewReplacer(".", "-", "[", "-", "]", "").Replace(in.Name)
+}
 
 // Described is what describes the element to those who listen.
 func (in input) Described() string {
