@@ -44,22 +44,28 @@ func parseTemplates() map[string]*template.Template {
 // functions are those of templates that are the same for everyone. What depends on who looks is a method
 // of the frame.
 var functions = template.FuncMap{
-	"asset": assets.URL,
-	"icon":  icon,
-	"html":  cleanHTML,
-	"plain": plainText,
-	"cut":   cut,
-	"join":  strings.Join,
-	"lower": strings.ToLower,
-	"title": title,
-	"dict":  dict,
-	"count": thousands,
-	"took":  tookText,
+	"asset":     assets.URL,
+	"icon":      icon,
+	"themeIcon": themeIcon,
+	"html":      cleanHTML,
+	"plain":     plainText,
+	"cut":       cut,
+	"join":      strings.Join,
+	"lower":     strings.ToLower,
+	"title":     title,
+	"dict":      dict,
+	"count":     thousands,
+	"took":      tookText,
 }
 
 // icon is one of the sprite's pictures. It says nothing to those who listen: what it means is in the text.
 func icon(name string) template.HTML {
 	return template.HTML(`<svg class="icon" aria-hidden="true" focusable="false"><use href="` + assets.URL("icons.svg") + `#` + template.HTMLEscapeString(name) + `"></use></svg>`)
+}
+
+// themeIcon is the picture of a theme, of which the one that is set is shown.
+func themeIcon(theme, name string) template.HTML {
+	return template.HTML(strings.Replace(string(icon(name)), "<svg ", `<svg data-theme-icon="`+template.HTMLEscapeString(theme)+`" `, 1))
 }
 
 // The policies for HTML that people have written: descriptions, messages, notes.
