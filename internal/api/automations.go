@@ -3,57 +3,16 @@ package api
 import (
 	"fmt"
 	"net/http"
-	"slices"
 	"strconv"
-	"time"
 
 	"github.com/buglehq/bugle"
 	"github.com/buglehq/bugle/internal/dispatch"
 	"github.com/buglehq/bugle/internal/store"
-	"github.com/buglehq/bugle/personnel"
 	"github.com/buglehq/bugle/value"
 )
 
-// What an automation may name.
-var (
-	triggers      = personnel.EventNames()
-	channelNames  = namesOfChannels()
-	updateTargets = namesOfTargets()
-)
-
-func namesOfChannels() []string {
-	names := make([]string, len(personnel.Channels))
-	for i, name := range personnel.Channels {
-		names[i], _ = name.(string)
-	}
-	return names
-}
-
-func namesOfTargets() []string {
-	var names []string
-	for _, k := range personnel.UpdatableKinds() {
-		names = append(names, k.Name)
-	}
-	return names
-}
-
 // automations is the collection of automations.
 func (s *server) automations() collection[*bugle.Automation] {
-	save := func(q *request, tx *store.Tx, a *bugle.Automation, fields *value.Array, creating bool) error {
-		if err := a.Set(fields, creating, triggers, channelNames, updateTargets); err != nil {
-			return err
-		}
-		if a.ActionType == bugle.SendMessage && a.MessageRRule != "" {
-			if _, err := personnel.NewRecurrence(a.MessageRRule, tx.Now()); err != nil {
-				return bugle.Invalid("message_rrule", "The message_rrule field %s.", err.Error())
-			}
-		}
-		keys, err := tx.CustomKeys(q.actor.OrganizationID)
-		if err != nil {
-			return err
-		}
-		return dispatch.Check(a, func(key string) bool { return keys[key] })
-	}
 	return collection[*bugle.Automation]{
 		path:  "automations",
 		scope: "automation",
@@ -78,7 +37,7 @@ func (s *server) automations() collection[*bugle.Automation] {
 		create: func(q *request, tx *store.Tx, fields *value.Array) (*bugle.Automation, error) {
 			a := bugle.NewAutomation()
 			a.OrganizationID = q.actor.OrganizationID
-			if err := save(q, tx, &a, fields, true); err != nil {
+			if err := dispatch.SetAutomation(tx, &a, fields, true); err != nil {
 				return nil, err
 			}
 			return &a, tx.AddAutomation(&a)
@@ -88,7 +47,7 @@ func (s *server) automations() collection[*bugle.Automation] {
 			if err != nil {
 				return nil, err
 			}
-			if err := save(q, tx, a, fields, false); err != nil {
+			if err := dispatch.SetAutomation(tx, a, fields, false); err != nil {
 				return nil, err
 			}
 			return a, tx.SaveAutomation(a)
@@ -221,87 +180,36 @@ func (s *server) previewAutomation(q *request) error {
 	if err != nil {
 		return err
 	}
-	a := bugle.NewAutomation()
-	a.OrganizationID = q.actor.OrganizationID
-	if err := a.SetDraft(fields, triggers, channelNames, updateTargets); err != nil {
+	draft, err := dispatch.ReadDraft(q.actor.OrganizationID, fields)
+	if err != nil {
 		return err
 	}
-	var sample dispatch.Sample
-	if v, given := fields.Get("event_id"); given && v != nil {
-		id, ok := idOf(v)
-		if !ok {
-			return bugle.Invalid("event_id", "The event_id field must be the id of an event, not %s.", value.Describe(v))
-		}
-		sample.EventID = id
+	made, err := s.previewer().PreviewDraft(q.Context(), draft)
+	if err != nil {
+		return err
 	}
-	if v, given := fields.Get("context"); given && v != nil {
-		object, ok := v.(*value.Array)
-		if !ok || object.Len() > 0 && object.IsList() {
-			return bugle.Invalid("context", "The context field must be an object, not %s.", value.Describe(v))
-		}
-		sample.Given = object
-	}
-	asked := func(names ...string) bool {
-		return slices.ContainsFunc(names, func(name string) bool { v, _ := fields.Get(name); return v != nil })
-	}
-	made := map[bugle.ActionType]*dispatch.Preview{}
-	var last *dispatch.Preview
-	for _, action := range []struct {
-		kind  bugle.ActionType
-		asked bool
-	}{
-		{bugle.SendWebhook, asked("webhook_payload_template")},
-		{bugle.SendMessage, asked("message_content", "message_recipients_expression")},
-		{bugle.UpdateModel, asked("model_update_fields")},
-	} {
-		if !action.asked && !(a.ActionType == action.kind && asked("action_type")) && !(last == nil && action.kind == bugle.UpdateModel) {
-			continue
-		}
-		a.ActionType = action.kind
-		preview, err := s.previewer().Preview(q.Context(), &a, sample)
-		if err != nil {
-			return err
-		}
-		last = preview
-		if action.asked || asked("action_type") {
-			made[action.kind] = preview
-		}
-	}
-	var eventID, payload, message, recipients, updates, condition any
-	if last.EventID != 0 {
-		eventID = last.EventID
-	}
-	if asked("condition") {
-		condition = partData(last.Condition)
-	}
-	if p := made[bugle.SendWebhook]; p != nil {
-		payload = partData(p.Payload)
-	}
-	if p := made[bugle.SendMessage]; p != nil {
-		if asked("message_content") {
-			message = partData(p.Message)
-		}
-		if asked("message_recipients_expression") {
-			recipients = partData(p.Recipient)
-		}
-	}
-	if p := made[bugle.UpdateModel]; p != nil {
-		data, _ := partData(p.Fields).(*value.Array)
-		if p.Target != 0 {
-			data.Set("target_id", p.Target)
-		} else {
-			data.Set("target_id", nil)
-		}
-		updates = data
-	}
-	return q.data(http.StatusOK, value.Map("condition", condition, "payload", payload, "message", message, "recipients", recipients,
-		"fields", updates, "context", last.Context.Data(), "event_id", eventID))
+	return q.data(http.StatusOK, previewData(made))
 }
 
-const (
-	backtestDays  = 7
-	backtestItems = 100
-)
+// previewData renders a preview, with null for parts that were not asked for.
+func previewData(p *dispatch.Preview) *value.Array {
+	with := func(part *dispatch.Part, name string, v any) any {
+		data := partData(part)
+		if fields, ok := data.(*value.Array); ok {
+			fields.Set(name, v)
+		}
+		return data
+	}
+	var eventID, target any
+	if p.EventID != 0 {
+		eventID = p.EventID
+	}
+	if p.Target != 0 {
+		target = p.Target
+	}
+	return value.Map("condition", with(p.Condition, "parts", listData(p.Parts, conditionPartData)), "payload", partData(p.Payload), "message", partData(p.Message),
+		"recipients", partData(p.Recipient), "fields", with(p.Fields, "target_id", target), "context", p.Context.Data(), "event_id", eventID)
+}
 
 // backtestAutomation tries an automation on the events of its trigger from since until until.
 func (s *server) backtestAutomation(q *request) error {
@@ -317,40 +225,19 @@ func (s *server) backtestAutomation(q *request) error {
 	if err != nil {
 		return err
 	}
-	invalid := &bugle.InvalidError{}
-	moment := func(name string) (at time.Time) {
-		v, _ := fields.Get(name)
-		if v == nil {
-			return at
-		}
-		text, _ := v.(string)
-		at, ok := personnel.ParseTime(text)
-		if !ok {
-			invalid.Add(name, "The %s field must be a time such as 2026-01-31T18:00:00Z, not %s.", name, value.Describe(v))
-		}
-		return at
-	}
-	since, until := moment("since"), moment("until")
-	if err := invalid.Err(); err != nil {
-		return err
-	}
-	if since.IsZero() {
-		since = s.o.Clock.Now().AddDate(0, 0, -backtestDays)
-	}
-	counts, events, items := map[bugle.RunStatus]int64{}, int64(0), value.NewArray(backtestItems)
-	complete, err := s.previewer().Backtest(q.Context(), a, since, until, func(t dispatch.Trial) {
-		counts[t.Run.Status]++
-		events++
-		if items.Len() < backtestItems {
-			items.Append(trialData(t))
-		}
-	})
+	since, until, err := dispatch.ReadPeriod(fields)
 	if err != nil {
 		return err
 	}
-	return q.data(http.StatusOK, value.Map("complete", complete, "events", events, "counts", value.Map(
-		"executed", counts[bugle.RunExecuted], "condition_failed", counts[bugle.RunConditionFailed],
-		"failed", counts[bugle.RunFailed], "loop_stopped", counts[bugle.RunLoopStopped]), "items", items))
+	made, err := s.previewer().Summarize(q.Context(), a, since, until)
+	if err != nil {
+		return err
+	}
+	counts := value.NewArray(4)
+	for _, status := range []bugle.RunStatus{bugle.RunExecuted, bugle.RunConditionFailed, bugle.RunFailed, bugle.RunLoopStopped} {
+		counts.Set(string(status), int64(made.Counts[status]))
+	}
+	return q.data(http.StatusOK, value.Map("complete", made.Complete, "events", int64(made.Events), "counts", counts, "items", listData(made.Trials, trialData)))
 }
 
 func trialData(t dispatch.Trial) *value.Array {

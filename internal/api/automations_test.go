@@ -179,6 +179,7 @@ func TestAutomations_preview(t *testing.T) {
 	example := s.want(200, "POST", "automations/preview", sent)
 	wantEqual(t, "example", value.List(example.at("data", "event_id"), example.at("data", "condition", "result"), example.at("data", "message", "result")),
 		value.List(nil, false, "<p>Jane Roe</p>"))
+	wantEqual(t, "parts", example.at("data", "condition", "parts", "1"), value.Map("source", "model.name", "line", 1, "column", 1, "value", `"Jane Roe"`, "evaluated", true, "failed", false))
 	wantEqual(t, "warned", example.at("data", "payload", "warnings", "0", "refused"), false)
 	s.create("users", "name", "Jane", "email", "jane@example.com")
 	real := s.want(200, "POST", "automations/preview", sent)

@@ -59,17 +59,17 @@ func automationFields() *value.Array {
 	return value.Map(
 		"name", value.Map("type", "string", "minLength", 1, "maxLength", 255),
 		"description", texts("HTML."),
-		"trigger", choice(triggers),
+		"trigger", choice(personnel.EventNames()),
 		"condition", texts("In the condition language; blank is true."),
 		"action_type", choice([]string{"webhook", "message", "model_update"}),
 		"webhook_id", nullable(idSchema()),
 		"webhook_payload_template", annotated(value.NewArray(0), "JSON whose texts are Twig templates, or with the format text one template."),
 		"webhook_payload_format", annotated(choice([]string{"envelope", "json", "text"}), "Whether the result is the envelope's data or the whole body."),
-		"message_channels", nullable(listOf(choice(channelNames))),
+		"message_channels", nullable(listOf(choice(personnel.ChannelNames()))),
 		"message_content", texts("HTML, a Twig template."),
 		"message_recipients_expression", texts("Gives an id, a list of ids, or \"everyone\"."),
 		"message_rrule", value.Map("type", value.List("string", "null"), "maxLength", 255, "description", "RFC 5545: the message repeats."),
-		"model_update_target", nullable(choice(updateTargets)),
+		"model_update_target", nullable(choice(personnel.UpdatableNames())),
 		"model_update_lookup_type", nullable(choice([]string{"expression", "query"})),
 		"model_update_lookup_expression", texts("Gives the id."),
 		"model_update_lookup_conditions", fields("Field and value; texts are Twig templates."),
@@ -132,10 +132,10 @@ func (c *componentSet) trying(sent *value.Array) {
 		return fields
 	}()), sent)
 	c.answer("AutomationPreview", "What each part of the automation gives; null if it was not asked for.", closed(value.Map("data", closed(value.Map(
-		"condition", part(), "payload", part(), "message", part(), "recipients", part(), "fields", part("target_id", nullable(typed("integer"))),
+		"condition", part("parts", annotated(listOf(schemaRef("ConditionPart")), "With their values.")), "payload", part(), "message", part(), "recipients", part(), "fields", part("target_id", nullable(typed("integer"))),
 		"context", nullable(typed("object")), "event_id", annotated(nullable(typed("integer")), "Null if the context is an example or was given."))))),
-		value.Map("data", value.Map("condition", partData(&dispatch.Part{Result: true}), "payload", partData(&dispatch.Part{Result: value.Map("content", "Jane Roe is now Sergeant")}),
-			"message", nil, "recipients", nil, "fields", nil, "context", value.Map("model_id", 1), "event_id", 1)))
+		value.Map("data", previewData(&dispatch.Preview{EventID: 1, Context: dispatch.GivenContext(value.Map("model_id", 1, "now", personnel.ExampleTime), exampleMoment),
+			Condition: &dispatch.Part{Result: true}, Payload: &dispatch.Part{Result: value.Map("content", "Jane Roe is now Sergeant")}})))
 	c.body("AutomationBacktest", false, value.Map("type", "object", "properties", value.Map(
 		"since", annotated(nullable(typed("string")), "A time; seven days ago unless given."), "until", nullable(typed("string")))), value.Map("since", personnel.ExampleTime))
 	counts := closed(value.Map("executed", typed("integer"), "condition_failed", typed("integer"), "failed", typed("integer"), "loop_stopped", typed("integer")))

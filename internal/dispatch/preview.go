@@ -12,6 +12,7 @@ import (
 	"github.com/jonboulle/clockwork"
 
 	"github.com/buglehq/bugle"
+	"github.com/buglehq/bugle/expression"
 	"github.com/buglehq/bugle/internal/chat"
 	"github.com/buglehq/bugle/internal/engine"
 	"github.com/buglehq/bugle/internal/store"
@@ -54,13 +55,14 @@ func (p *Part) Problem() (message, field string, line, column int) {
 // automation does not have are nil.
 type Preview struct {
 	Context   *Context
-	EventID   int64 // of the event that the context is of; 0: it is an example, or was given
-	Condition *Part // its result is a boolean
-	Payload   *Part // the body
-	Message   *Part // its HTML
-	Recipient *Part // a list of ids, or "everyone"
-	Fields    *Part // new values by name
-	Target    int64 // the id of what would be updated; 0: nothing
+	EventID   int64             // of the event that the context is of; 0: it is an example, or was given
+	Condition *Part             // its result is a boolean
+	Parts     []expression.Part // of the condition, with their values
+	Payload   *Part             // the body
+	Message   *Part             // its HTML
+	Recipient *Part             // a list of ids, or "everyone"
+	Fields    *Part             // new values by name
+	Target    int64             // the id of what would be updated; 0: nothing
 }
 
 // A Previewer tries automations without doing anything.
@@ -85,7 +87,7 @@ func (v *Previewer) Preview(ctx context.Context, a *bugle.Automation, sample Sam
 	}
 	now := v.Clock.Now()
 	made := &Preview{Context: c, EventID: e.ID}
-	made.Condition = v.condition(a, c)
+	made.Condition, made.Parts = v.condition(a, c), conditionParts(a, c)
 	switch a.ActionType {
 	case bugle.SendWebhook:
 		made.Payload, err = v.payload(ctx, a, e, c, now)
