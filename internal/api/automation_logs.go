@@ -41,7 +41,7 @@ func (s *server) listRuns(q *request) error {
 	return q.list(items, page.Number, page.Limit, page.Total)
 }
 
-// showRun answers with a run and what its condition and templates saw.
+// showRun answers with a run, what its condition and templates saw, and what the condition's parts were.
 func (s *server) showRun(q *request) error {
 	id, err := q.id()
 	if err != nil {
@@ -56,7 +56,12 @@ func (s *server) showRun(q *request) error {
 	if err != nil {
 		return err
 	}
+	parts, err := s.previewer().Explain(q.Context(), &r.Run)
+	if err != nil {
+		return err
+	}
 	data.Set("context", seen.Data())
+	data.Set("condition_parts", listData(parts, conditionPartData))
 	return q.data(http.StatusOK, data)
 }
 

@@ -152,6 +152,7 @@ func TestAutomationLogs(t *testing.T) {
 	log := s.want(200, "GET", fmt.Sprintf("automation-logs?automation_id=%d", id(a)), nil)
 	wantEqual(t, "statuses", value.List(log.at("data", "0", "status"), log.at("data", "1", "status")), value.List("condition_failed", "executed"))
 	shown := s.want(200, "GET", fmt.Sprint("automation-logs/", log.at("data", "1", "id")), nil)
+	wantEqual(t, "part", shown.at("data", "condition_parts", "1", "value"), `"Jane"`)
 	wantEqual(t, "seen", shown.at("data", "context", "model", "name"), "Jane")
 	wantEqual(t, "subject", value.List(shown.at("data", "subject_type"), shown.at("data", "subject_id")), value.List(`App\Models\User`, at(user, "id")))
 	delivery := s.want(200, "GET", fmt.Sprint("deliveries/", shown.at("data", "delivery_id")), nil)

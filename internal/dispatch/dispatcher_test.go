@@ -19,15 +19,7 @@ func add(t testing.TB, s *store.Store, fields ...any) *bugle.Automation {
 	t.Helper()
 	a := bugle.NewAutomation()
 	a.OrganizationID, a.Name = 1, "Test"
-	channels := make([]string, len(personnel.Channels))
-	for i, name := range personnel.Channels {
-		channels[i] = name.(string)
-	}
-	var targets []string
-	for _, k := range personnel.UpdatableKinds() {
-		targets = append(targets, k.Name)
-	}
-	if err := a.Set(value.Map(fields...), true, personnel.EventNames(), channels, targets); err != nil {
+	if err := a.Set(value.Map(fields...), true, personnel.EventNames(), personnel.ChannelNames(), personnel.UpdatableNames()); err != nil {
 		t.Fatal(err)
 	}
 	storetest.Change(t, s, func(tx *store.Tx) error { return tx.AddAutomation(&a) })

@@ -121,6 +121,19 @@ func (v *Previewer) Why(ctx context.Context, e *store.LoggedEvent) ([]Reason, er
 	return reasons, nil
 }
 
+// Explain returns the values that the parts of a run's condition had, with the event as it was, and the
+// causer as he is now. It is empty if there was no condition, or the run is pending.
+func (v *Previewer) Explain(ctx context.Context, r *bugle.Run) ([]expression.Part, error) {
+	if r.Status == bugle.RunPending || expression.Blank(r.Condition) {
+		return nil, nil
+	}
+	c, err := v.ContextOf(ctx, r.OrganizationID, r.EventID, r.EvaluatedAt)
+	if err != nil {
+		return nil, err
+	}
+	return explain(r.Condition, c), nil
+}
+
 // explain returns the values of a condition's parts; none if it cannot be compiled.
 func explain(condition string, c *Context) []expression.Part {
 	p, err := expression.Compile(condition, Variables, functions)
