@@ -130,10 +130,10 @@ func (s *Store) Automations(ctx context.Context, organizationID int64, f Automat
 		w.addText(f.Text, "a.name", "a.description")
 	}
 	c := s.view()
-	if err := c.one(ctx, []any{&page.Total}, "SELECT COUNT(*) FROM automations a"+w.String(), w.args...); err != nil {
+	var err error
+	if page.Total, page.More, err = c.countTo(ctx, p.CountTo, " FROM automations a"+w.String(), w.args...); err != nil {
 		return page, fmt.Errorf("count automations: %w", err)
 	}
-	var err error
 	condition := w.String() + " ORDER BY a.id" + w.limit(p)
 	page.Items, err = selectAutomations(ctx, c, condition, w.args...)
 	return page, err

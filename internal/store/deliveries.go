@@ -2,8 +2,11 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/buglehq/bugle"
@@ -12,14 +15,18 @@ import (
 
 // A DeliveryFilter narrows a list of deliveries; what is zero does not.
 type DeliveryFilter struct {
-	WebhookID  int64
-	State      bugle.DeliveryState
-	Channel    string // of messages
-	Event      string
-	RequestID  string
-	Since      time.Time // created at this time or later
-	Until      time.Time // created before this time
-	StatusCode int       // of the last attempt
+	WebhookID     int64
+	State         bugle.DeliveryState
+	States        []bugle.DeliveryState // any of them
+	Channel       string                // of messages
+	Event         string
+	RequestID     string
+	RequestPrefix string          // how the request id begins
+	Since         time.Time       // created at this time or later
+	Until         time.Time       // created before this time
+	StatusCode    int             // of the last attempt
+	StatusClass   string          // of the last attempt: 2xx, 3xx, 4xx, 5xx, or none if it was not answered
+	ErrorKind     bugle.ErrorKind // of the last attempt
 }
 
 const deliveryColumns = `d.id, d.organization_id, d.webhook_id, d.event_id, e.name, e.request_id, e.trace_id, CASE WHEN e.addressed THEN e.run_id ELSE 0 END, d.sequence, d.state, d.attempts,
@@ -60,58 +67,224 @@ func scanDelivery(scan func(to ...any) error) (*bugle.Delivery, error) {
 
 // Deliveries returns a page of the organization's deliveries, newest first.
 func (s *Store) Deliveries(ctx context.Context, organizationID int64, f DeliveryFilter, p PageRequest) (Page[*bugle.Delivery], error) {
-	page := Page[*bugle.Delivery]{Number: p.Number, Limit: p.Limit}
-	w := newWhere("d.organization_id", organizationID)
-	from := " FROM deliveries d "
-	if f.Event != "" || f.RequestID != "" || f.StatusCode != 0 {
-		from = fromDeliveries
-	}
-	if f.WebhookID != 0 {
-		w.add("d.webhook_id = $%d", f.WebhookID)
-	}
-	if f.Channel != "" {
-		w.add("d.webhook_id = (SELECT id FROM webhooks WHERE organization_id = d.organization_id AND channel = $%d)", f.Channel)
-	}
-	switch f.State {
-	case bugle.Pending:
-		w.addPlain("d.state IN (0, 1)")
-	case bugle.Delivered:
-		w.addPlain("d.state = 2")
-	case bugle.Failed:
-		w.addPlain("d.state = 3")
-	case bugle.Cancelled:
-		w.addPlain("d.state = 4")
-	}
-	if f.Event != "" {
-		w.add("e.name = $%d", f.Event)
-	}
-	if f.RequestID != "" {
-		w.add("e.request_id = $%d", f.RequestID)
-	}
-	if f.StatusCode != 0 {
-		w.add("a.status_code = $%d", f.StatusCode)
-	}
-	if !f.Since.IsZero() {
-		w.add("d.created_us >= $%d", f.Since.UnixMicro())
-	}
-	if !f.Until.IsZero() {
-		w.add("d.created_us < $%d", f.Until.UnixMicro())
-	}
-	condition := w.String()
 	c := s.view()
-	if err := c.one(ctx, []any{&page.Total}, "SELECT COUNT(*)"+from+condition, w.args...); err != nil {
-		return page, fmt.Errorf("count deliveries: %w", err)
+	var sources []source
+	filters, err := f.conditions()
+	if err == nil && p.bounded() {
+		sources, err = f.sources(ctx, c, organizationID)
+	} else if err == nil {
+		all := deliverySource.with("d.organization_id = ?", organizationID)
+		if f.WebhookID != 0 {
+			all = all.with("d.webhook_id = ?", f.WebhookID)
+		}
+		if f.Channel != "" {
+			all = all.with("d.webhook_id = (SELECT id FROM webhooks WHERE organization_id = d.organization_id AND channel = ?)", f.Channel)
+		}
+		sources = []source{all}
 	}
-	condition += " ORDER BY d.id DESC" + w.limit(p)
-	err := c.each(ctx, func(scan func(to ...any) error) error {
-		d, err := scanDelivery(scan)
-		page.Items = append(page.Items, d)
-		return err
-	}, "SELECT "+deliveryColumns+fromDeliveries+condition, w.args...)
+	if err != nil {
+		return Page[*bugle.Delivery]{}, fmt.Errorf("list deliveries: %w", err)
+	}
+	page, err := readLog(ctx, c, sources, filters, p, func(ids []int64) ([]*bugle.Delivery, error) {
+		var list []*bugle.Delivery
+		err := c.each(ctx, func(scan func(to ...any) error) error {
+			d, err := scanDelivery(scan)
+			list = append(list, d)
+			return err
+		}, "SELECT "+deliveryColumns+fromDeliveries+"WHERE "+inIDs("d.id", 1)+" ORDER BY d.id DESC", idList(ids))
+		return list, err
+	})
 	if err != nil {
 		return page, fmt.Errorf("list deliveries: %w", err)
 	}
 	return page, nil
+}
+
+// deliverySource is all deliveries.
+var deliverySource = source{tables: "deliveries d", id: "d.id", key: "d.id", created: "d.created_us"}
+
+// states returns the states that a delivery may have, those of attempts that failed among them; nil: any.
+func (f *DeliveryFilter) states() map[bugle.DeliveryState]bool {
+	wanted := map[bugle.DeliveryState]bool{}
+	for _, state := range bugle.DeliveryStates {
+		named := (f.State == "" || f.State == state) && (len(f.States) == 0 || slices.Contains(f.States, state))
+		// What is delivered was answered with 2xx, and without an error.
+		arrived := (f.StatusClass == "" || f.StatusClass == "2xx") && f.ErrorKind == "" && (f.StatusCode == 0 || f.StatusCode/100 == 2)
+		if named && (state != bugle.Delivered || arrived) {
+			wanted[state] = true
+		}
+	}
+	if len(wanted) == len(bugle.DeliveryStates) {
+		return nil
+	}
+	return wanted
+}
+
+// conditions are what a source does not say: about rows that are found by their keys, so that no plan
+// begins with them.
+func (f *DeliveryFilter) conditions() (*logFilter, error) {
+	const (
+		event   = "(SELECT e.%s FROM events e WHERE e.id = d.event_id)"
+		attempt = "(SELECT a.%s FROM attempts a WHERE a.delivery_id = d.id AND a.number = d.attempts)"
+	)
+	filter := &logFilter{since: f.Since, until: f.Until}
+	add := filter.add
+	if wanted := f.states(); wanted != nil {
+		states := []string{"-1"}
+		for state, numbers := range map[bugle.DeliveryState]string{bugle.Pending: "0, 1", bugle.Delivered: "2", bugle.Failed: "3", bugle.Cancelled: "4"} {
+			if wanted[state] {
+				states = append(states, numbers)
+			}
+		}
+		slices.Sort(states)
+		add("+d.state IN (" + strings.Join(states, ", ") + ")")
+	}
+	if f.Event != "" {
+		add(fmt.Sprintf(event, "name")+" = ?", f.Event)
+	}
+	if f.RequestID != "" {
+		add(fmt.Sprintf(event, "request_id")+" = ?", f.RequestID)
+	}
+	if f.RequestPrefix != "" {
+		add(fmt.Sprintf(event, "request_id")+" >= ?", f.RequestPrefix)
+		add(fmt.Sprintf(event, "request_id")+" < ?", f.RequestPrefix+"\U0010FFFF")
+	}
+	if f.StatusCode != 0 {
+		add(fmt.Sprintf(attempt, "status_code")+" = ?", f.StatusCode)
+	}
+	switch f.StatusClass {
+	case "":
+	case "none":
+		add(fmt.Sprintf(attempt, "status_code") + " = 0")
+	case "1xx", "2xx", "3xx", "4xx", "5xx":
+		first := int(f.StatusClass[0]-'0') * 100
+		add(fmt.Sprintf(attempt, "status_code")+" BETWEEN ? AND ?", first, first+99)
+	default:
+		return nil, bugle.Invalid("status_class", "The status class must be 2xx, 3xx, 4xx, 5xx or none.")
+	}
+	if f.ErrorKind != "" {
+		add(fmt.Sprintf(attempt, "error_kind")+" = ?", string(f.ErrorKind))
+	}
+	return filter, nil
+}
+
+// maxQueue is how many pending deliveries are sorted for a page of them. Where there are more, they
+// are looked for in the log.
+const maxQueue = 5000
+
+// sources finds what has the least rows to look at.
+func (f *DeliveryFilter) sources(ctx context.Context, c conn, organizationID int64) ([]source, error) {
+	webhook := f.WebhookID
+	if f.Channel != "" {
+		var lane int64
+		err := c.one(ctx, []any{&lane}, "SELECT id FROM webhooks WHERE organization_id = $1 AND channel = $2", organizationID, f.Channel)
+		if errors.Is(err, bugle.ErrNotFound) || err == nil && webhook != 0 && webhook != lane {
+			return nil, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		webhook = lane
+	}
+	all, unsuccessful, queued := deliverySource.with("d.organization_id = ?", organizationID), "d.organization_id = ?", organizationID
+	if webhook != 0 {
+		// The webhook may be deleted; its deliveries know whose it was.
+		var owner int64
+		err := c.one(ctx, []any{&owner}, "SELECT organization_id FROM deliveries WHERE webhook_id = $1 LIMIT 1", webhook)
+		if errors.Is(err, bugle.ErrNotFound) || err == nil && owner != organizationID {
+			return nil, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		// Within a webhook the sequence is in the order of the ids.
+		all = deliverySource.with("d.webhook_id = ?", webhook)
+		all.key = "d.sequence"
+		unsuccessful, queued = "d.webhook_id = ?", webhook
+	}
+	if f.RequestID != "" || f.RequestPrefix != "" {
+		return f.byRequest(ctx, c, organizationID, webhook)
+	}
+	if wanted := f.states(); wanted != nil && !wanted[bugle.Delivered] {
+		var list []source
+		for state, number := range map[bugle.DeliveryState]string{bugle.Failed: "3", bugle.Cancelled: "4"} {
+			if wanted[state] {
+				list = append(list, deliverySource.with(unsuccessful, queued).with("d.state = "+number).with("d.state >= 3"))
+			}
+		}
+		if !wanted[bugle.Pending] {
+			return list, nil
+		}
+		pending, few, err := pendingSource(ctx, c, organizationID, webhook)
+		if err != nil || few {
+			return append(list, pending), err
+		}
+	}
+	if f.Event != "" && webhook == 0 {
+		return f.byEvent(organizationID), nil
+	}
+	return []source{all}, nil
+}
+
+// pendingSource is those that are owed, if they are few.
+func pendingSource(ctx context.Context, c conn, organizationID, webhookID int64) (pending source, few bool, err error) {
+	of, arg := "webhook_id IN (SELECT id FROM webhooks WHERE organization_id = ?)", organizationID
+	if webhookID != 0 {
+		of, arg = "webhook_id = ?", webhookID
+	}
+	ids := "SELECT id FROM deliveries WHERE state = 0 AND " + of + " UNION ALL SELECT id FROM deliveries WHERE state = 1 AND " + of
+	pending = deliverySource.with("d.id IN ("+ids+")", arg, arg)
+	pending.small = true
+	text, args := numbered("SELECT 1 FROM ("+ids+") AS owed", []any{arg, arg})
+	n, more, err := c.countTo(ctx, maxQueue, strings.TrimPrefix(text, "SELECT 1"), args...)
+	return pending, err == nil && !more && n <= maxQueue, err
+}
+
+// eventSource is deliveries by their events: both are written in one transaction, so their ids are in
+// the same order.
+var eventSource = source{tables: "events e JOIN deliveries d ON d.event_id = e.id", id: "d.id", key: "e.id", created: "e.created_us", keys: "events e"}
+
+func (f *DeliveryFilter) byEvent(organizationID int64) []source {
+	of := eventSource.with("e.organization_id = ?", organizationID).with("e.name = ?", f.Event)
+	return []source{of.with("NOT e.addressed"), of.with("e.addressed")}
+}
+
+func (f *DeliveryFilter) byRequest(ctx context.Context, c conn, organizationID, webhookID int64) ([]source, error) {
+	requests, err := findRequests(ctx, c, organizationID, f.RequestID, f.RequestPrefix)
+	var list []source
+	for _, id := range requests {
+		of := eventSource.with("e.organization_id = ?", organizationID).with("e.request_id = ?", id)
+		if webhookID != 0 {
+			of = of.with("+d.webhook_id = ?", webhookID)
+		}
+		list = append(list, of)
+	}
+	return list, err
+}
+
+// maxRequests is how many requests whose ids begin alike are looked at.
+const maxRequests = 10
+
+// findRequests returns the id of a request, or the first of those that begin so.
+func findRequests(ctx context.Context, c conn, organizationID int64, id, prefix string) ([]string, error) {
+	if id != "" {
+		return []string{id}, nil
+	}
+	var list []string
+	for last := ""; len(list) < maxRequests; {
+		err := c.one(ctx, []any{&last}, `
+			SELECT request_id FROM events
+			WHERE  organization_id = $1 AND request_id >= $2 AND request_id < $3 AND request_id > $4
+			ORDER  BY request_id LIMIT 1`, organizationID, prefix, prefix+"\U0010FFFF", last)
+		if errors.Is(err, bugle.ErrNotFound) {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, last)
+	}
+	return list, nil
 }
 
 func findDelivery(ctx context.Context, c conn, organizationID, id int64) (*bugle.Delivery, error) {

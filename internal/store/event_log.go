@@ -10,12 +10,14 @@ import (
 
 // An EventFilter narrows a list of events; what is zero does not.
 type EventFilter struct {
-	Name         string
-	ResourceKind string
-	ResourceID   int64
-	RequestID    string
-	Since        time.Time // created at this time or later
-	Until        time.Time // created before this time
+	Name          string
+	ResourceKind  string
+	ResourceID    int64
+	CauserID      int64 // the user who caused it
+	RequestID     string
+	RequestPrefix string    // how the request id begins
+	Since         time.Time // created at this time or later
+	Until         time.Time // created before this time
 }
 
 // A LoggedEvent is an event with how much came of it.
@@ -28,38 +30,80 @@ type LoggedEvent struct {
 // Events returns a page of the organization's events, newest first, without those that were made for one
 // delivery.
 func (s *Store) Events(ctx context.Context, organizationID int64, f EventFilter, p PageRequest) (Page[*LoggedEvent], error) {
-	page := Page[*LoggedEvent]{Number: p.Number, Limit: p.Limit}
-	w := newWhere("e.organization_id", organizationID)
-	w.addPlain("NOT e.addressed")
-	if f.Name != "" {
-		w.add("e.name = $%d", f.Name)
+	c := s.view()
+	sources, filters, err := f.sources(ctx, c, organizationID)
+	if err != nil {
+		return Page[*LoggedEvent]{}, fmt.Errorf("list events: %w", err)
 	}
-	if f.ResourceKind != "" {
-		w.add("e.resource_kind = $%d", f.ResourceKind)
+	page, err := readLog(ctx, c, sources, filters, p, func(ids []int64) ([]*LoggedEvent, error) {
+		list, err := selectEvents(ctx, c, "WHERE "+inIDs("e.id", 1)+" ORDER BY e.id DESC", idList(ids))
+		if err != nil {
+			return nil, err
+		}
+		return s.counted(ctx, organizationID, list)
+	})
+	if err != nil {
+		return page, fmt.Errorf("list events: %w", err)
 	}
-	if f.ResourceID != 0 {
-		w.add("e.resource_id = $%d", f.ResourceID)
+	return page, nil
+}
+
+// sources finds what has the least rows to look at, and what is to be asked of them.
+func (f *EventFilter) sources(ctx context.Context, c conn, organizationID int64) (list []source, filter *logFilter, err error) {
+	all := source{tables: "events e", id: "e.id", key: "e.id", created: "e.created_us"}.with("e.organization_id = ?", organizationID)
+	filter = &logFilter{since: f.Since, until: f.Until}
+	found := false
+	// narrow takes the first conditions for the index, and the others as filters. A plus keeps their indexes out.
+	narrow := func(text string, args ...any) {
+		if found {
+			filter.add("+"+text, args...)
+			return
+		}
+		all = all.with(text, args...)
 	}
 	if f.RequestID != "" {
-		w.add("e.request_id = $%d", f.RequestID)
+		narrow("e.request_id = ?", f.RequestID)
+		found = true
+	} else if f.RequestPrefix != "" {
+		found = true
 	}
-	if !f.Since.IsZero() {
-		w.add("e.created_us >= $%d", f.Since.UnixMicro())
+	if f.ResourceKind != "" && f.ResourceID != 0 {
+		narrow("e.resource_kind = ?", f.ResourceKind)
+		narrow("e.resource_id = ?", f.ResourceID)
+		found = true
 	}
-	if !f.Until.IsZero() {
-		w.add("e.created_us < $%d", f.Until.UnixMicro())
+	if f.CauserID != 0 {
+		narrow("e.causer_id = ?", f.CauserID)
+		if !found {
+			all = all.with("e.causer_id <> 0")
+		}
+		found = true
 	}
-	c := s.view()
-	if err := c.one(ctx, []any{&page.Total}, "SELECT COUNT(*) FROM events e"+w.String(), w.args...); err != nil {
-		return page, fmt.Errorf("count events: %w", err)
+	if f.Name != "" {
+		narrow("e.name = ?", f.Name)
+		found = true
 	}
-	condition := w.String() + " ORDER BY e.id DESC" + w.limit(p)
-	list, err := selectEvents(ctx, c, condition, w.args...)
-	if err != nil {
-		return page, err
+	if (f.ResourceKind == "") != (f.ResourceID == 0) {
+		found = true
+		if f.ResourceKind != "" {
+			narrow("e.resource_kind = ?", f.ResourceKind)
+		} else {
+			narrow("e.resource_id = ?", f.ResourceID)
+		}
 	}
-	page.Items, err = s.counted(ctx, organizationID, list)
-	return page, err
+	if f.RequestID != "" {
+		filter.add("NOT e.addressed")
+		return []source{all}, filter, nil
+	}
+	if f.RequestPrefix == "" {
+		return []source{all.with("NOT e.addressed")}, filter, nil
+	}
+	filter.add("NOT e.addressed")
+	requests, err := findRequests(ctx, c, organizationID, "", f.RequestPrefix)
+	for _, id := range requests {
+		list = append(list, all.with("e.request_id = ?", id))
+	}
+	return list, filter, err
 }
 
 // EventWithCounts returns an event of the organization, or bugle.ErrNotFound.

@@ -76,3 +76,9 @@ func (c watchedConn) QueryContext(ctx context.Context, query string, args []driv
 	c.heard(query)
 	return c.Conn.(driver.QueryerContext).QueryContext(ctx, query, args)
 }
+
+// MaxScanned sets maxScanned, and returns what it was.
+func MaxScanned(n int) (before int) {
+	before, maxScanned = maxScanned, n
+	return before
+}

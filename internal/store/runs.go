@@ -174,42 +174,64 @@ func scanLogged(scan func(to ...any) error) (*LoggedRun, error) {
 
 // Runs returns a page of the organization's runs, newest first.
 func (s *Store) Runs(ctx context.Context, organizationID int64, f RunFilter, p PageRequest) (Page[*LoggedRun], error) {
-	page := Page[*LoggedRun]{Number: p.Number, Limit: p.Limit}
-	w := newWhere("r.organization_id", organizationID)
-	from := " FROM automation_runs r "
-	if f.AutomationID != 0 {
-		w.add("r.automation_id = $%d", f.AutomationID)
-	}
-	if f.EventID != 0 {
-		w.add("r.event_id = $%d", f.EventID)
-	}
-	if f.Status != "" {
-		w.add("r.status = $%d", string(f.Status))
-	}
-	if f.Trigger != "" {
-		from = fromRuns
-		w.add("e.name = $%d", f.Trigger)
-	}
-	if !f.Since.IsZero() {
-		w.add("r.created_us >= $%d", f.Since.UnixMicro())
-	}
-	if !f.Until.IsZero() {
-		w.add("r.created_us < $%d", f.Until.UnixMicro())
-	}
 	c := s.view()
-	if err := c.one(ctx, []any{&page.Total}, "SELECT COUNT(*)"+from+w.String(), w.args...); err != nil {
-		return page, fmt.Errorf("count runs: %w", err)
-	}
-	condition := w.String() + " ORDER BY r.id DESC" + w.limit(p)
-	err := c.each(ctx, func(scan func(to ...any) error) error {
-		r, err := scanLogged(scan)
-		page.Items = append(page.Items, r)
-		return err
-	}, "SELECT "+loggedColumns+fromRuns+condition, w.args...)
+	of, filters := f.source(organizationID)
+	page, err := readLog(ctx, c, []source{of}, filters, p, func(ids []int64) ([]*LoggedRun, error) {
+		var list []*LoggedRun
+		err := c.each(ctx, func(scan func(to ...any) error) error {
+			r, err := scanLogged(scan)
+			list = append(list, r)
+			return err
+		}, "SELECT "+loggedColumns+fromRuns+"WHERE "+inIDs("r.id", 1)+" ORDER BY r.id DESC", idList(ids))
+		return list, err
+	})
 	if err != nil {
 		return page, fmt.Errorf("list runs: %w", err)
 	}
 	return page, nil
+}
+
+// source is what has the least rows to look at, with what is to be asked of them.
+func (f *RunFilter) source(organizationID int64) (source, *logFilter) {
+	all := source{tables: "automation_runs r", id: "r.id", key: "r.id", created: "r.created_us"}
+	filters := &logFilter{since: f.Since, until: f.Until}
+	filter := filters.add
+	of := all.with("r.organization_id = ?", organizationID)
+	status := ""
+	switch f.Status {
+	case bugle.RunFailed, bugle.RunLoopStopped, bugle.RunPending:
+		status = string(f.Status) // one of those with indexes, which have their name in them
+	case "":
+	default:
+		filter("+r.status = ?", string(f.Status))
+	}
+	switch {
+	case f.EventID != 0: // by the index of automations, of which an organization has few
+		of = all.with("r.automation_id IN (SELECT id FROM automations WHERE organization_id = ?)", organizationID).with("r.event_id = ?", f.EventID)
+		of.small = true
+		if f.AutomationID != 0 {
+			filter("r.automation_id = ?", f.AutomationID)
+		}
+	case f.AutomationID != 0 && status == "":
+		of = all.with("r.automation_id = ?", f.AutomationID)
+		of.key = "r.event_id" // in the order of the ids
+		filter("+r.organization_id = ?", organizationID)
+	case f.AutomationID != 0:
+		filter("+r.automation_id = ?", f.AutomationID)
+	}
+	switch {
+	case status == "":
+	case f.EventID != 0:
+		filter("+r.status = ?", status)
+	case f.Status == bugle.RunPending:
+		of = of.with("r.status = 'pending'")
+	default:
+		of = of.with("r.status = '" + status + "'").with("r.status IN ('failed', 'loop_stopped')")
+	}
+	if f.Trigger != "" {
+		filter("(SELECT e.name FROM events e WHERE e.id = r.event_id) = ?", f.Trigger)
+	}
+	return of, filters
 }
 
 // Run returns a run of the organization, or bugle.ErrNotFound.

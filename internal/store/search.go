@@ -30,11 +30,13 @@ func (s *Store) Search(ctx context.Context, organizationID int64, search *person
 	if search.Text != "" {
 		where += " AND (" + b.text(search.Text) + ")"
 	}
-	count, counted := "SELECT COUNT(*) FROM "+from+" WHERE "+where, b.args
+	var err error
 	if k.Grows && w == nil && len(search.Filters) == 0 && search.Text == "" {
-		count, counted = "SELECT COALESCE((SELECT n FROM row_counts WHERE organization_id = $1 AND table_name = $2), 0)", []any{organizationID, k.Table}
+		err = c.one(ctx, []any{&page.Total}, "SELECT COALESCE((SELECT n FROM row_counts WHERE organization_id = $1 AND table_name = $2), 0)", organizationID, k.Table)
+	} else {
+		page.Total, page.More, err = c.countTo(ctx, p.CountTo, " FROM "+from+" WHERE "+where, b.args...)
 	}
-	if err := c.one(ctx, []any{&page.Total}, count, counted...); err != nil {
+	if err != nil {
 		return page, fmt.Errorf("count %s: %w", k.Table, err)
 	}
 	order := b.order(search)

@@ -207,18 +207,46 @@ func (c conn) one(ctx context.Context, to []any, query string, args ...any) erro
 	return err
 }
 
+// countTo counts rows as PageRequest.CountTo says, and reports whether there are more.
+func (c conn) countTo(ctx context.Context, limit int, from string, args ...any) (n int, more bool, err error) {
+	switch {
+	case limit < 0:
+		return 0, true, nil
+	case limit == 0:
+		err = c.one(ctx, []any{&n}, "SELECT COUNT(*)"+from, args...)
+	default:
+		err = c.one(ctx, []any{&n}, fmt.Sprintf("SELECT COUNT(*) FROM (SELECT 1%s LIMIT %d) AS counted", from, limit+1), args...)
+		n, more = min(n, limit), n > limit
+	}
+	return n, more, err
+}
+
 // A Page is a part of a list: items Offset+1 to Offset+len(Items) of Total.
 type Page[T any] struct {
 	Items  []T
 	Number int // from 1
 	Limit  int
 	Total  int
+	More   bool // there are more than Total, which was as far as was counted
+
+	// Incomplete: a search through a log ended before it had seen everything, because it found too little
+	// in too much. It goes on with PageRequest.Before Reached (or After, if that was asked for).
+	Incomplete bool
+	Reached    int64
 }
 
 // A PageRequest says which part of a list is wanted.
 type PageRequest struct {
 	Number int // from 1
 	Limit  int
+
+	// CountTo is up to how many items are counted: 0 is all of them, and -1 none. With anything but 0, searches
+	// through logs look at a bounded number of rows: see Page.Incomplete.
+	CountTo int
+
+	// Before and After take the place of Number in logs, which are newest first: only items with ids below
+	// or above, those nearest to it, however deep in the log it is. The total is that of the whole list.
+	Before, After int64
 }
 
 // MaxLimit is how many items a page may have.

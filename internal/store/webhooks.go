@@ -147,7 +147,8 @@ func (s *Store) Webhooks(ctx context.Context, organizationID int64, f WebhookFil
 		where.addText(f.Text, "w.name", "w.description", "w.url")
 	}
 	c := s.view()
-	err := c.one(ctx, []any{&page.Total}, "SELECT COUNT(*) FROM webhooks w"+where.String(), where.args...)
+	var err error
+	page.Total, page.More, err = c.countTo(ctx, p.CountTo, " FROM webhooks w"+where.String(), where.args...)
 	if err == nil {
 		condition := where.String() + " ORDER BY w.id" + where.limit(p)
 		page.Items, err = selectWebhooks(ctx, c, condition, where.args...)

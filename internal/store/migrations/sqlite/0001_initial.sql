@@ -1099,6 +1099,12 @@ CREATE TABLE events (
 );
 -- The newest event of a name is what previews are made of.
 CREATE INDEX events_name ON events (organization_id, name, id) WHERE NOT addressed;
+-- The others are for the log. Searches by what has no index look at a bounded number of rows.
+CREATE INDEX events_addressed ON events (organization_id, name, id) WHERE addressed;
+CREATE INDEX events_organization ON events (organization_id, id) WHERE NOT addressed;
+CREATE INDEX events_request ON events (organization_id, request_id, id);
+CREATE INDEX events_resource ON events (organization_id, resource_kind, resource_id, id) WHERE NOT addressed;
+CREATE INDEX events_causer ON events (organization_id, causer_id, id) WHERE causer_id <> 0 AND NOT addressed;
 
 CREATE TABLE automations (
     id                              INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -1158,6 +1164,7 @@ CREATE TABLE automation_runs (
 CREATE INDEX automation_runs_pending ON automation_runs (organization_id, id, automation_id, event_id) WHERE status = 'pending';
 CREATE INDEX automation_runs_automation ON automation_runs (automation_id, event_id, id);
 CREATE INDEX automation_runs_organization ON automation_runs (organization_id, id);
+CREATE INDEX automation_runs_unsuccessful ON automation_runs (organization_id, status, id) WHERE status IN ('failed', 'loop_stopped');
 
 -- The delivery table is the queue. States: 0 due, in the order of its lane; 1 waits until
 -- next_attempt_us for another attempt; 2 delivered; 3 failed; 4 cancelled. Finished rows are in
@@ -1181,6 +1188,10 @@ CREATE TABLE deliveries (
 -- the table, between those of other lanes.
 CREATE INDEX deliveries_due ON deliveries (webhook_id, order_us, id, event_id, next_attempt_us, attempts, attempts_before) WHERE state = 0;
 CREATE INDEX deliveries_waiting ON deliveries (next_attempt_us) WHERE state = 1;
+CREATE INDEX deliveries_retrying ON deliveries (webhook_id, next_attempt_us) WHERE state = 1;
+-- Those that did not arrive are few, and what people look for.
+CREATE INDEX deliveries_unsuccessful ON deliveries (organization_id, state, id) WHERE state >= 3;
+CREATE INDEX deliveries_webhook_unsuccessful ON deliveries (webhook_id, state, id) WHERE state >= 3;
 CREATE UNIQUE INDEX deliveries_sequence ON deliveries (webhook_id, sequence);
 CREATE INDEX deliveries_organization ON deliveries (organization_id, id);
 CREATE INDEX deliveries_event ON deliveries (event_id);
