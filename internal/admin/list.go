@@ -18,7 +18,7 @@ const (
 
 // paging returns the part of a list that the query asks for.
 func (v *visit) paging() store.PageRequest {
-	p := store.PageRequest{Number: 1, Limit: perPage}
+	p := store.PageRequest{Number: 1, Limit: perPage, CountTo: countTo}
 	query := v.URL.Query()
 	if n, err := strconv.Atoi(query.Get("page")); err == nil && n > 0 {
 		p.Number = min(n, 1<<20)
@@ -29,17 +29,59 @@ func (v *visit) paging() store.PageRequest {
 	return p
 }
 
-// A pager leads through the pages of a list by their numbers.
+// logPaging returns the part of a log that the query asks for: logs go on from a row, however deep it is.
+func (v *visit) logPaging() store.PageRequest {
+	p := v.paging()
+	p.Number = 1
+	query := v.URL.Query()
+	p.Before, _ = strconv.ParseInt(query.Get("before"), 10, 64)
+	p.After, _ = strconv.ParseInt(query.Get("after"), 10, 64)
+	p.Before, p.After = max(p.Before, 0), max(p.After, 0)
+	if p.Before > 0 {
+		p.After = 0
+	}
+	return p
+}
+
+// A pager leads through the pages of a list by their numbers, and through a log by its rows.
 type pager struct {
 	Number, Limit, Total int
 	More                 bool // Total is not all
 	Shown                int
+	Log                  bool // the pages of a log have no numbers
+	Incomplete           bool // a search through a log has more to look at
+	prev, next           string
 	at                   func(page int) string
+}
+
+// logPagerOf returns that of a page of a log, whose rows have ids.
+func logPagerOf[T any](v *visit, p store.PageRequest, page store.Page[T], id func(T) int64) pager {
+	l := pager{Number: 1, Limit: page.Limit, Total: page.Total, More: page.More, Shown: len(page.Items), Log: true, Incomplete: page.Incomplete}
+	at := func(name string, id int64) string {
+		return v.with("before", "", "after", "", "page", "", name, strconv.FormatInt(id, 10))
+	}
+	full := len(page.Items) >= page.Limit
+	switch n := len(page.Items); {
+	case page.Incomplete && p.After > 0:
+		l.prev = at("after", page.Reached)
+	case page.Incomplete:
+		l.next = at("before", page.Reached)
+	case p.After > 0 && !full:
+		l.prev = v.with("before", "", "after", "")
+	case n > 0 && (p.Before > 0 || p.After > 0):
+		l.prev = at("after", id(page.Items[0]))
+	case p.Before > 0:
+		l.prev = v.with("before", "", "after", "")
+	}
+	if n := len(page.Items); n > 0 && l.next == "" && (full || p.After > 0) {
+		l.next = at("before", id(page.Items[n-1]))
+	}
+	return l
 }
 
 // pagerOf returns that of a page of a list.
 func pagerOf[T any](v *visit, page store.Page[T]) pager {
-	return pager{Number: page.Number, Limit: page.Limit, Total: page.Total, Shown: len(page.Items),
+	return pager{Number: page.Number, Limit: page.Limit, Total: page.Total, More: page.More, Shown: len(page.Items),
 		at: func(n int) string { return v.with("page", strconv.Itoa(n)) }}
 }
 
@@ -54,6 +96,9 @@ func (p pager) Last() int { return max((p.Total+p.Limit-1)/p.Limit, 1) }
 
 // Prev is the address of the page before, empty if there is none.
 func (p pager) Prev() string {
+	if p.Log {
+		return p.prev
+	}
 	if p.Number <= 1 {
 		return ""
 	}
@@ -62,6 +107,9 @@ func (p pager) Prev() string {
 
 // Next is the address of the page after, empty if there is none.
 func (p pager) Next() string {
+	if p.Log {
+		return p.next
+	}
 	if p.Number >= p.Last() {
 		return ""
 	}
