@@ -20,6 +20,7 @@ import (
 	"github.com/buglehq/bugle"
 	"github.com/buglehq/bugle/internal/delivery"
 	"github.com/buglehq/bugle/internal/dispatch"
+	"github.com/buglehq/bugle/internal/signin"
 	"github.com/buglehq/bugle/internal/store"
 	"github.com/buglehq/bugle/personnel"
 	"github.com/buglehq/bugle/value"
@@ -87,21 +88,28 @@ func (c *demoCommand) Run(ctx context.Context, out *output) error {
 			if err != nil {
 				return err
 			}
+			password, err := d.admit(ctx, s)
+			if err != nil {
+				return err
+			}
 			address := listener.Addr().String()
 			fmt.Fprintf(out.Stdout, `Bugle demo: %s
 
-  address  http://%s
+  panel    http://%s   sign in as %s with the password %s
   key      %s
   try      curl -H 'Authorization: Bearer %s' http://%s/v2/users
            curl -H 'Authorization: Bearer %s' http://%s/v2/deliveries
 
 %-10s %-28s %-22s %6s %8s  %s
-`, unitName, address, key, key, address, key, address, "TIME", "EVENT", "WEBHOOK", "STATUS", "TOOK", "ATTEMPT")
+`, unitName, address, demoEmail, password, key, key, address, key, address, "TIME", "EVENT", "WEBHOOK", "STATUS", "TOOK", "ATTEMPT")
 			work.Go(func() { d.run(ctx, s) })
 			return nil
 		},
 	})
 }
+
+// demoEmail is that of the admin.
+const demoEmail = "carter@example.com"
 
 const unitName = "2nd Battalion, 75th Rangers (simulated)"
 
@@ -212,6 +220,25 @@ func demoActor(userID int64) store.Actor {
 	return store.Actor{OrganizationID: 1, UserID: userID, RequestID: uuid.NewString(), TraceID: uuid.NewString()}
 }
 
+// admit lets the admin sign in, and returns his password.
+func (d *demo) admit(ctx context.Context, s *store.Store) (password string, err error) {
+	password = bugle.RandomText(12)
+	hash, err := signin.Hash(password)
+	if err != nil {
+		return "", err
+	}
+	role, err := s.RoleByName(ctx, 1, bugle.AdminRole)
+	if err != nil {
+		return "", err
+	}
+	return password, s.Update(ctx, func(tx *store.Tx) error {
+		if err := tx.SetOrganization(1, unitName, "", ""); err != nil {
+			return err
+		}
+		return tx.AddAccount(&bugle.Account{OrganizationID: 1, UserID: d.admin, Role: role, PasswordHash: hash})
+	})
+}
+
 // prepare makes the unit, the webhooks and a key.
 func (d *demo) prepare(ctx context.Context, s *store.Store) (key string, err error) {
 	err = s.Update(ctx, func(tx *store.Tx) error {
@@ -222,7 +249,7 @@ func (d *demo) prepare(ctx context.Context, s *store.Store) (key string, err err
 			}
 			return r.ID(), nil
 		}
-		if d.admin, err = add(&personnel.User, "name", "Alex Carter", "email", "carter@example.com"); err != nil {
+		if d.admin, err = add(&personnel.User, "name", "Alex Carter", "email", demoEmail); err != nil {
 			return err
 		}
 		named := func(k *personnel.Kind, names []string, more func(name string) []any) (ids []int64, err error) {
@@ -249,7 +276,9 @@ func (d *demo) prepare(ctx context.Context, s *store.Store) (key string, err err
 			{&d.quals, &personnel.Qualification, []string{"Expert Marksman", "Combat Lifesaver"}, nothing},
 			{&d.members, &personnel.User, []string{"Jane Roe", "Sam Hill", "Maria Ortiz", "Lee Chen", "Omar Diaz", "Zoë Krüger"},
 				func(name string) []any {
-					return []any{"email", strings.ToLower(strings.NewReplacer(" ", ".", "ë", "e", "ü", "u").Replace(name)) + "@example.com"}
+					n := len(name) // each has another rank, unit and position
+					return []any{"email", strings.ToLower(strings.NewReplacer(" ", ".", "ë", "e", "ü", "u").Replace(name)) + "@example.com",
+						"rank_id", d.ranks[n%len(d.ranks)], "unit_id", d.units[1+n%2], "position_id", d.positions[n%len(d.positions)]}
 				}},
 		}
 		for _, l := range lists {

@@ -12,7 +12,7 @@ func TestDemo(t *testing.T) {
 		t.Fatalf("status %d, stderr %q\n%s", status, stderr, stdout)
 	}
 	for _, pattern := range []string{
-		`address  http://127\.0\.0\.1:\d+`,
+		`panel    http://127\.0\.0\.1:\d+   sign in as carter@example\.com with the password \w{12}\n`,
 		`key      bugle_\w{40}`,
 		`\d\d:\d\d:\d\d +rankrecord\.created +Chat relay \(POST\) +200 +[\d.]+ ms  attempt 1\n`,
 		`\d\d:\d\d:\d\d +rankrecord\.created +Spreadsheet \(GET\) +200 +[\d.]+ ms  attempt 1\n`,
