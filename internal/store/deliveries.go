@@ -69,10 +69,10 @@ func scanDelivery(scan func(to ...any) error) (*bugle.Delivery, error) {
 func (s *Store) Deliveries(ctx context.Context, organizationID int64, f DeliveryFilter, p PageRequest) (Page[*bugle.Delivery], error) {
 	c := s.view()
 	var sources []source
-	filters, err := f.conditions()
-	if err == nil && p.bounded() {
+	var err error
+	if p.bounded() {
 		sources, err = f.sources(ctx, c, organizationID)
-	} else if err == nil {
+	} else {
 		all := deliverySource.with("d.organization_id = ?", organizationID)
 		if f.WebhookID != 0 {
 			all = all.with("d.webhook_id = ?", f.WebhookID)
@@ -81,6 +81,10 @@ func (s *Store) Deliveries(ctx context.Context, organizationID int64, f Delivery
 			all = all.with("d.webhook_id = (SELECT id FROM webhooks WHERE organization_id = d.organization_id AND channel = ?)", f.Channel)
 		}
 		sources = []source{all}
+	}
+	var filters *logFilter
+	if err == nil {
+		filters, err = f.conditions()
 	}
 	if err != nil {
 		return Page[*bugle.Delivery]{}, fmt.Errorf("list deliveries: %w", err)
@@ -165,6 +169,7 @@ func (f *DeliveryFilter) conditions() (*logFilter, error) {
 	if f.ErrorKind != "" {
 		add(fmt.Sprintf(attempt, "error_kind")+" = ?", string(f.ErrorKind))
 	}
+	filter.lookUps = slices.ContainsFunc(filter.conditions, func(c condition) bool { return strings.Contains(c.text, "SELECT") })
 	return filter, nil
 }
 
@@ -172,7 +177,7 @@ func (f *DeliveryFilter) conditions() (*logFilter, error) {
 // are looked for in the log.
 const maxQueue = 5000
 
-// sources finds what has the least rows to look at.
+// sources finds what has the least rows to look at. What all of its rows meet is taken out of the filter.
 func (f *DeliveryFilter) sources(ctx context.Context, c conn, organizationID int64) ([]source, error) {
 	webhook := f.WebhookID
 	if f.Channel != "" {
@@ -246,6 +251,7 @@ var eventSource = source{tables: "events e JOIN deliveries d ON d.event_id = e.i
 
 func (f *DeliveryFilter) byEvent(organizationID int64) []source {
 	of := eventSource.with("e.organization_id = ?", organizationID).with("e.name = ?", f.Event)
+	f.Event = ""
 	return []source{of.with("NOT e.addressed"), of.with("e.addressed")}
 }
 
@@ -259,6 +265,7 @@ func (f *DeliveryFilter) byRequest(ctx context.Context, c conn, organizationID, 
 		}
 		list = append(list, of)
 	}
+	f.RequestID, f.RequestPrefix = "", ""
 	return list, err
 }
 

@@ -57,6 +57,7 @@ func (f *EventFilter) sources(ctx context.Context, c conn, organizationID int64)
 	narrow := func(text string, args ...any) {
 		if found {
 			filter.add("+"+text, args...)
+			filter.lookUps = true // of the row: the index does not hold it
 			return
 		}
 		all = all.with(text, args...)

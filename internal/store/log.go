@@ -13,8 +13,11 @@ import (
 	"github.com/buglehq/bugle"
 )
 
-// maxScanned is how many rows of a source are looked at for a page, and as many for its total.
-var maxScanned = 10000 // less in tests
+// maxScanned is how many rows are looked at for a page, and as many for its total; a row that takes
+// looking up another counts as lookUpCost.
+var maxScanned = 12000 // less in tests
+
+const lookUpCost = 3
 
 // A condition is one of a list, with ? for its arguments.
 type condition struct {
@@ -26,6 +29,7 @@ type condition struct {
 type logFilter struct {
 	conditions   []condition
 	since, until time.Time // zero: no limit
+	lookUps      bool      // the conditions read other rows
 }
 
 func (f *logFilter) add(text string, args ...any) {
@@ -53,7 +57,29 @@ type source struct {
 	created    string // when the row of the key was created, in microseconds
 	keys       string // the tables of the key; empty: tables
 	conditions []condition
-	small      bool // so few that all can be looked at
+	low, high  int64 // of the keys, the high one excluded; 0: no limit
+	small      bool  // so few that all can be looked at
+}
+
+// from leaves out keys below one, and until those from one on.
+func (s *source) from(key int64) { s.low = max(s.low, key) }
+
+func (s *source) until(key int64) {
+	if s.high == 0 || key < s.high {
+		s.high = key
+	}
+}
+
+// inRange are the conditions on the key: one of each sort, because an index is entered by one only.
+func (s *source) inRange() []condition {
+	var list []condition
+	if s.low != 0 {
+		list = append(list, condition{s.key + " >= ?", []any{s.low}})
+	}
+	if s.high != 0 {
+		list = append(list, condition{s.key + " < ?", []any{s.high}})
+	}
+	return list
 }
 
 // with is the source with one more condition for its index.
@@ -76,6 +102,7 @@ func (s *source) keyConditions() []condition {
 
 // query writes a query of the columns from rows that meet the conditions.
 func (s *source) query(columns, tables string, conditions []condition, after string) (string, []any) {
+	conditions = slices.Concat(conditions, s.inRange())
 	texts := make([]string, len(conditions))
 	var args []any
 	for i, c := range conditions {
@@ -120,7 +147,9 @@ func (s *source) find(ctx context.Context, c conn, column string, least int64) (
 	for high++; low < high; {
 		middle := low + (high-low)/2
 		var key, value int64
-		text, args := s.query(s.key+", "+column, s.keyTables(), append(slices.Clip(s.keyConditions()), condition{s.key + " >= ?", []any{middle}}), " ORDER BY "+s.key+" LIMIT 1")
+		above := *s
+		above.from(middle)
+		text, args := above.query(s.key+", "+column, s.keyTables(), s.keyConditions(), " ORDER BY "+s.key+" LIMIT 1")
 		err := c.one(ctx, []any{&key, &value}, text, args...)
 		switch {
 		case errors.Is(err, bugle.ErrNotFound) || err == nil && value >= least:
@@ -145,73 +174,65 @@ func (s *source) within(ctx context.Context, c conn, f *logFilter) error {
 		if err != nil {
 			return err
 		}
-		*s = s.with(s.key+" >= ?", key)
+		s.from(key)
 	}
 	if !f.until.IsZero() {
 		key, err := s.find(ctx, c, s.created, f.until.UnixMicro()+clockSlack)
 		if err != nil {
 			return err
 		}
-		*s = s.with(s.key+" < ?", key)
+		s.until(key)
 	}
 	return nil
 }
 
 // beside narrows the keys to those of ids below or above one.
 func (s *source) beside(ctx context.Context, c conn, p PageRequest) error {
-	for _, one := range []struct {
-		id       int64
-		operator string
-	}{{p.Before, "<"}, {p.After, ">"}} {
-		if one.id == 0 {
-			continue
+	if p.Before != 0 {
+		key, err := s.keyOf(ctx, c, p.Before)
+		if err != nil {
+			return err
 		}
-		id, key := condition{s.id + " " + one.operator + " ?", []any{one.id}}, one.id
-		switch {
-		case s.small:
-			*s = s.with(id.text, id.args...)
-			continue
-		case s.key == s.id:
-		case s.keys != "" || s.key == "r.event_id": // an event: several rows may have it
-			err := c.one(ctx, []any{&key}, "SELECT "+ofEvent[s.id]+" WHERE id >= $1 ORDER BY id LIMIT 1", one.id)
-			if errors.Is(err, bugle.ErrNotFound) {
-				key, err = math.MaxInt64, nil
-				if one.operator == ">" {
-					key = math.MaxInt64 - 1
-				}
-			}
-			if err != nil {
-				return err
-			}
-			id.text = "+" + id.text
-			*s = s.with(id.text, id.args...).with(s.key+" "+one.operator+"= ?", key)
-			continue
-		default:
-			var err error
-			if key, err = s.find(ctx, c, s.id, one.id); err != nil {
-				return err
-			}
-			id.text = "+" + id.text
-			*s = s.with(id.text, id.args...)
-			if one.operator == ">" {
-				*s = s.with(s.key+" >= ?", key)
-				continue
-			}
+		if s.key != s.id {
+			*s = s.with("+"+s.id+" < ?", p.Before)
+			key = min(key, math.MaxInt64-1) + 1 // rows of one event share their key
 		}
-		*s = s.with(s.key+" "+one.operator+" ?", key)
+		s.until(key)
+	}
+	if p.After != 0 {
+		key, err := s.keyOf(ctx, c, p.After)
+		if err != nil {
+			return err
+		}
+		*s = s.with("+"+s.id+" > ?", p.After)
+		s.from(key)
 	}
 	return nil
 }
 
-// ofEvent is where to find the event of what is listed.
-var ofEvent = map[string]string{"d.id": "event_id FROM deliveries", "r.id": "event_id FROM automation_runs"}
+// keyOf returns a key that no row with a lower id exceeds, nor one with a higher id falls below.
+func (s *source) keyOf(ctx context.Context, c conn, id int64) (int64, error) {
+	if s.key == s.id {
+		return id, nil
+	}
+	of := ofEvent[s.id]
+	if s.key != of.key {
+		return s.find(ctx, c, s.id, id)
+	}
+	var key int64
+	err := c.one(ctx, []any{&key}, "SELECT event_id FROM "+of.table+" WHERE id >= $1 ORDER BY id LIMIT 1", id)
+	if errors.Is(err, bugle.ErrNotFound) {
+		return math.MaxInt64, nil
+	}
+	return key, err
+}
 
-// firstOf is where to find the first that is listed of those with an event or a later one.
-var firstOf = map[string]string{"d.id": "id FROM deliveries", "r.id": "id FROM automation_runs"}
+// ofEvent tells, by the id of what is listed, which keys are those of events, and where they are.
+var ofEvent = map[string]struct{ key, table string }{"d.id": {"e.id", "deliveries"}, "r.id": {"r.event_id", "automation_runs"}}
 
-// bound cuts a source off where so many rows were looked at, and returns the id there: 0 if it ends before. From there
-// on, in the direction, nothing is known.
-func (s *source) bound(ctx context.Context, c conn, direction string) (reached int64, err error) {
+// bound cuts a source off where so many rows were looked at, and returns the id there: 0 if it ends before. From
+// there on, in the direction, nothing is known.
+func (s *source) bound(ctx context.Context, c conn, direction string, rows int) (reached int64, err error) {
 	if s.small {
 		return 0, nil
 	}
@@ -220,7 +241,7 @@ func (s *source) bound(ctx context.Context, c conn, direction string) (reached i
 		id = "0"
 	}
 	var key int64
-	text, args := s.query(s.key+", "+id, s.keyTables(), s.keyConditions(), fmt.Sprintf(" ORDER BY %s%s LIMIT 1 OFFSET %d", s.key, direction, maxScanned-1))
+	text, args := s.query(s.key+", "+id, s.keyTables(), s.keyConditions(), fmt.Sprintf(" ORDER BY %s%s LIMIT 1 OFFSET %d", s.key, direction, rows-1))
 	err = c.one(ctx, []any{&key, &reached}, text, args...)
 	if errors.Is(err, bugle.ErrNotFound) {
 		return 0, nil
@@ -228,21 +249,33 @@ func (s *source) bound(ctx context.Context, c conn, direction string) (reached i
 	if err != nil {
 		return 0, err
 	}
-	operator, order := " >= ?", ""
 	if direction == "" {
-		operator, order = " <= ?", " DESC"
+		s.until(key + 1)
+	} else {
+		s.from(key)
 	}
-	*s = s.with(s.key+operator, key)
-	if s.keys != "" {
-		err = c.one(ctx, []any{&reached}, "SELECT "+firstOf[s.id]+" WHERE event_id"+strings.Replace(operator, "?", "$1", 1)+" ORDER BY event_id"+order+", id"+order+" LIMIT 1", key)
-		if errors.Is(err, bugle.ErrNotFound) {
-			reached, err = math.MaxInt64, nil
-			if direction == "" {
-				reached = 1
-			}
-		}
+	if s.keys == "" {
+		return reached, nil
+	}
+	// The first or the last that there is of the event, or of those behind it.
+	firstOf := "SELECT id FROM deliveries WHERE event_id >= $1 ORDER BY event_id, id LIMIT 1"
+	reached = math.MaxInt64
+	if direction == "" {
+		firstOf, reached = "SELECT id FROM deliveries WHERE event_id <= $1 ORDER BY event_id DESC, id DESC LIMIT 1", 1
+	}
+	if err = c.one(ctx, []any{&reached}, firstOf, key); errors.Is(err, bugle.ErrNotFound) {
+		err = nil
 	}
 	return reached, err
+}
+
+// rows is how many of each source are looked at.
+func (f *logFilter) rows(sources []source) int {
+	n := maxScanned / max(len(sources), 1)
+	if f.lookUps {
+		n /= lookUpCost
+	}
+	return max(n, 1)
 }
 
 func (p PageRequest) bounded() bool { return p.CountTo != 0 || p.Before != 0 || p.After != 0 }
@@ -276,7 +309,7 @@ func readLog[T any](ctx context.Context, c conn, sources []source, f *logFilter,
 		filters := f.on(&s)
 		if bounded && (len(filters) > 0 || s.keys != "") {
 			var err error
-			if end, err = s.bound(ctx, c, direction); err != nil {
+			if end, err = s.bound(ctx, c, direction, f.rows(sources)); err != nil {
 				return page, err
 			}
 		}
@@ -315,11 +348,10 @@ func readLog[T any](ctx context.Context, c conn, sources []source, f *logFilter,
 			return page, err
 		}
 	}
-	first := p.Before == 0 && p.After == 0
-	if first && bounded && !page.Incomplete && len(ids) < p.Limit && (len(ids) > 0 || skip == 0) { // the end of the list
-		page.Total = skip + len(ids)
-		if page.More = p.CountTo > 0 && page.Total > p.CountTo; page.More {
-			page.Total = p.CountTo
+	if p.Before == 0 && p.After == 0 && p.CountTo != 0 && len(ids) < p.Limit && (len(ids) > 0 || skip == 0) { // the end, of the list or of the search
+		page.Total, page.More = skip+len(ids), page.Incomplete
+		if p.CountTo > 0 && page.Total > p.CountTo {
+			page.Total, page.More = p.CountTo, true
 		}
 		return page, nil
 	}
@@ -347,7 +379,7 @@ func total(ctx context.Context, c conn, sources []source, f *logFilter, p PageRe
 	for _, s := range sources {
 		ends, filters := int64(0), f.on(&s)
 		if p.CountTo > 0 && (len(filters) > 0 || s.keys != "") {
-			if ends, err = s.bound(ctx, c, " DESC"); err != nil {
+			if ends, err = s.bound(ctx, c, " DESC", f.rows(sources)); err != nil {
 				return 0, false, err
 			}
 		}

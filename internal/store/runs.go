@@ -230,6 +230,7 @@ func (f *RunFilter) source(organizationID int64) (source, *logFilter) {
 	}
 	if f.Trigger != "" {
 		filter("(SELECT e.name FROM events e WHERE e.id = r.event_id) = ?", f.Trigger)
+		filters.lookUps = true
 	}
 	return of, filters
 }
