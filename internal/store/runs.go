@@ -223,10 +223,8 @@ func (f *RunFilter) source(organizationID int64) (source, *logFilter) {
 	case status == "":
 	case f.EventID != 0:
 		filter("+r.status = ?", status)
-	case f.Status == bugle.RunPending:
-		of = of.with("r.status = 'pending'")
 	default:
-		of = of.with("r.status = '" + status + "'").with("r.status IN ('failed', 'loop_stopped')")
+		of = of.with("r.status = '" + status + "'")
 	}
 	if f.Trigger != "" {
 		filter("(SELECT e.name FROM events e WHERE e.id = r.event_id) = ?", f.Trigger)

@@ -1164,7 +1164,8 @@ CREATE TABLE automation_runs (
 CREATE INDEX automation_runs_pending ON automation_runs (organization_id, id, automation_id, event_id) WHERE status = 'pending';
 CREATE INDEX automation_runs_automation ON automation_runs (automation_id, event_id, id);
 CREATE INDEX automation_runs_organization ON automation_runs (organization_id, id);
-CREATE INDEX automation_runs_unsuccessful ON automation_runs (organization_id, status, id) WHERE status IN ('failed', 'loop_stopped');
+CREATE INDEX automation_runs_failed ON automation_runs (organization_id, id) WHERE status = 'failed';
+CREATE INDEX automation_runs_stopped ON automation_runs (organization_id, id) WHERE status = 'loop_stopped';
 
 -- The delivery table is the queue. States: 0 due, in the order of its lane; 1 waits until
 -- next_attempt_us for another attempt; 2 delivered; 3 failed; 4 cancelled. Finished rows are in
