@@ -9,7 +9,7 @@ import (
 // FillLog writes a log of n events, each with a delivery, an attempt and, if there is an automation, a run,
 // spread over the 30 days before now, with its statistics. It is for measurements, which would have to wait
 // for hours otherwise: it takes the organization's webhooks and automations by turns, and nothing is left to send but
-// a few deliveries of each webhook. Others wait for the minute that a million takes.
+// a few deliveries of each webhook. Others wait meanwhile: a million takes half a minute.
 func (s *Store) FillLog(ctx context.Context, organizationID int64, n int) error {
 	const numbers = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1), "
 	now := s.now()
