@@ -316,6 +316,13 @@ func (w *writer) exec(query string, args ...any) error {
 	return err
 }
 
+// Owes reports whether the change so far has left work to a server: deliveries, or runs of automations. One
+// that runs in another process does not learn of it before it starts again.
+func (tx *Tx) Owes() bool {
+	c := &tx.committed
+	return len(c.Deliveries) > 0 || c.Runs || c.Sendings || c.Retries
+}
+
 func (tx *Tx) exec(query string, args ...any) error { return tx.w.exec(query, args...) }
 
 // count is exec for the number of rows that were changed.
