@@ -6,6 +6,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/buglehq/bugle/internal/spelling"
 	"github.com/buglehq/bugle/value"
 )
 
@@ -35,42 +36,37 @@ func (r *Role) Can(permission string) bool {
 	return r != nil && (slices.Contains(r.Permissions, AllPermissions) || slices.Contains(r.Permissions, permission))
 }
 
-// Set takes over the fields name and permissions, of which known are all there are. It returns an
-// *InvalidError if anything is wrong; r is then of no use.
+// Set takes over the fields name and permissions, of which known are all there are. A name is required
+// unless r has one. It returns an *InvalidError if anything is wrong; r is then of no use.
 func (r *Role) Set(fields *value.Array, known []string) error {
-	in := &InvalidError{}
-	if v, sent := fields.Get("name"); sent {
-		name, ok := v.(string)
-		name = strings.TrimSpace(name)
-		switch {
-		case v == nil || ok && name == "":
-			in.Add("name", "The name field is required.")
-		case !ok:
-			in.Add("name", "The name field must be a string, not %s.", value.Describe(v))
-		case utf8.RuneCountInString(name) > 255:
-			in.Add("name", "The name field must not be longer than 255 characters; it has %d.", utf8.RuneCountInString(name))
+	f := fieldReader{fields: fields, creating: r.Name == ""}
+	if f.text("name", &r.Name, true, 4*maxRoleName) {
+		r.Name = strings.TrimSpace(r.Name)
+		if n := utf8.RuneCountInString(r.Name); n > maxRoleName {
+			f.problems.Add("name", "The name field must not be longer than %d characters; it has %d.", maxRoleName, n)
 		}
-		r.Name = name
 	}
-	if v, sent := fields.Get("permissions"); sent {
-		list, ok := v.(*value.Array)
-		if !ok {
-			in.Add("permissions", "The permissions field must be a list, not %s.", value.Describe(v))
-		}
+	if items, sent := f.list("permissions"); sent {
 		r.Permissions = nil
-		for _, item := range list.All() {
+		for _, item := range items {
 			name, _ := item.(string)
 			if !slices.Contains(known, name) {
-				in.Add("permissions", "There is no permission %s.", value.Describe(item))
-				continue
+				reason := ""
+				if like := spelling.Closest(name, known); like != "" {
+					reason = " Did you mean " + like + "?"
+				}
+				f.problems.Add("permissions", "There is no permission %s.%s", value.Describe(item), reason)
+				break
 			}
 			r.Permissions = append(r.Permissions, name)
 		}
 		slices.Sort(r.Permissions)
 		r.Permissions = slices.Compact(r.Permissions)
 	}
-	return in.Err()
+	return f.problems.Err()
 }
+
+const maxRoleName = 255 // characters
 
 // An Account lets a user of the organization sign in to the panel. It is no part of the user's record:
 // signing in changes no resource and makes no event.
@@ -134,7 +130,9 @@ const (
 
 // commonPasswords are those that are tried first, of the length that passwords have.
 var commonPasswords = []string{"1234567890", "password12", "password123", "qwertyuiop", "1q2w3e4r5t", "0987654321", "iloveyou12", "administrator",
-	"letmein123", "welcome123", "changeme123", "passw0rd123", "qwerty12345", "aaaaaaaaaa", "1111111111", "0000000000"}
+	"letmein123", "welcome123", "changeme123", "passw0rd123", "qwerty12345", "aaaaaaaaaa", "1111111111", "0000000000",
+	"1234567891", "12345678910", "123456789a", "password01", "password1234", "passwordpassword", "qwerty1234", "qwerty123456", "1qaz2wsx3edc",
+	"q1w2e3r4t5", "abcdefghij", "abc1234567", "iloveyou123", "superman123", "football123", "baseball123", "trustno1trustno1"}
 
 // CheckPassword returns what is wrong with a new password of somebody, as an *InvalidError about the
 // field password.
