@@ -3,7 +3,10 @@ package signin
 
 import (
 	"context"
+	"crypto/sha256"
+	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -32,10 +35,29 @@ func Hash(password string) (string, error) {
 	return hash, nil
 }
 
-// matches reports whether a password has the hash.
-func matches(password, hash string) (bool, error) {
-	hashing <- struct{}{}
-	defer func() { <-hashing }()
+// maxWaiting bounds how many passwords wait to be compared: more than that would take longer than anybody
+// waits for a page.
+const maxWaiting = 50
+
+var comparing = make(chan struct{}, maxWaiting)
+
+// busy is how long those are told to wait for whom there is no room.
+const busy = 5 * time.Second
+
+// matches reports whether a password has the hash. It returns a *TooManyError if too many wait already.
+func matches(ctx context.Context, password, hash string) (bool, error) {
+	select {
+	case comparing <- struct{}{}:
+		defer func() { <-comparing }()
+	default:
+		return false, &TooManyError{busy}
+	}
+	select {
+	case hashing <- struct{}{}:
+		defer func() { <-hashing }()
+	case <-ctx.Done():
+		return false, context.Cause(ctx)
+	}
 	ok, err := argon2id.ComparePasswordAndHash(password, hash)
 	if err != nil {
 		return false, fmt.Errorf("compare password: %w", err)
@@ -50,7 +72,7 @@ const (
 	maxPair     = 5
 	maxAddress  = 20
 	maxEmail    = 30
-	maxRemember = 20_000 // failures in memory; then the oldest are forgotten early
+	maxRemember = 100_000 // failures in memory; then the oldest are forgotten early
 )
 
 // A TooManyError says that there were too many attempts.
@@ -68,15 +90,15 @@ type Authenticator struct {
 	clock clockwork.Clock
 
 	mu       sync.Mutex
-	failures map[string][]time.Time // by who failed, oldest first
-	order    []string               // of what is in failures, by when it was added; may name what is gone
+	failures map[who][]time.Time // oldest first
+	order    []who               // of what is in failures, by when it was added; may name what is gone
 
 	unknown func() string // a hash for e-mail addresses without an account
 }
 
 // New returns an Authenticator.
 func New(s *store.Store, clock clockwork.Clock) *Authenticator {
-	return &Authenticator{store: s, clock: clock, failures: map[string][]time.Time{}, unknown: sync.OnceValue(func() string {
+	return &Authenticator{store: s, clock: clock, failures: map[who][]time.Time{}, unknown: sync.OnceValue(func() string {
 		hash, err := Hash(bugle.RandomText(32))
 		if err != nil {
 			panic(err) // there is no randomness, or a parameter is wrong
@@ -91,12 +113,13 @@ func New(s *store.Store, clock clockwork.Clock) *Authenticator {
 // in where the password fits, the oldest account first.
 func (a *Authenticator) SignIn(ctx context.Context, email, password, address string) (*bugle.Account, error) {
 	email = strings.ToLower(strings.TrimSpace(email))
-	limits := []limit{{"pair " + address + " " + email, maxPair}, {"address " + address, maxAddress}, {"email " + email, maxEmail}}
+	limits := []limit{{whoIs("pair", network(address), email), maxPair}, {whoIs("address", network(address)), maxAddress}, {whoIs("email", email), maxEmail}}
 	if wait := a.begin(limits); wait > 0 {
 		return nil, &TooManyError{wait}
 	}
 	accounts, err := a.store.AccountsByEmail(ctx, email)
 	if err != nil {
+		a.uncount(limits)
 		return nil, err
 	}
 	compared := false
@@ -104,18 +127,30 @@ func (a *Authenticator) SignIn(ctx context.Context, email, password, address str
 		if account.PasswordHash == "" {
 			continue
 		}
-		compared = true
-		ok, err := matches(password, account.PasswordHash)
+		ok, err := matches(ctx, password, account.PasswordHash)
 		if err != nil {
+			if !compared { // else one that is given up would be a guess that does not count
+				a.uncount(limits)
+			}
 			return nil, err
 		}
-		if ok && !account.Disabled {
+		compared = true
+		if !ok || account.Disabled {
+			continue
+		}
+		// Comparing takes a while, in which the password may have become another.
+		now, err := a.store.Account(ctx, account.OrganizationID, account.UserID)
+		if err != nil && !errors.Is(err, bugle.ErrNotFound) {
+			return nil, err
+		}
+		if err == nil && now.PasswordHash == account.PasswordHash && !now.Disabled {
 			a.succeeded(limits)
-			return account, nil
+			return now, nil
 		}
 	}
 	if !compared { // as long as with an account, so that nobody learns who has one
-		if _, err := matches(password, a.unknown()); err != nil {
+		if _, err := matches(ctx, password, a.unknown()); err != nil {
+			a.uncount(limits)
 			return nil, err
 		}
 	}
@@ -125,15 +160,18 @@ func (a *Authenticator) SignIn(ctx context.Context, email, password, address str
 // Verify reports whether the password is that of the account, for changes that ask for it again. Failures
 // count as those of SignIn.
 func (a *Authenticator) Verify(account *bugle.Account, password, address string) (bool, error) {
-	limits := []limit{{"pair " + address + " " + strings.ToLower(account.Email), maxPair}}
+	limits := []limit{{whoIs("pair", network(address), strings.ToLower(account.Email)), maxPair}}
 	if wait := a.begin(limits); wait > 0 {
 		return false, &TooManyError{wait}
 	}
 	if account.PasswordHash == "" {
 		return false, nil
 	}
-	ok, err := matches(password, account.PasswordHash)
-	if ok {
+	ok, err := matches(context.Background(), password, account.PasswordHash)
+	switch {
+	case err != nil:
+		a.uncount(limits)
+	case ok:
 		a.succeeded(limits)
 	}
 	return ok, err
@@ -141,11 +179,30 @@ func (a *Authenticator) Verify(account *bugle.Account, password, address string)
 
 // Ask counts a request for a new password, and returns how long to wait if there were too many.
 func (a *Authenticator) Ask(email, address string) (wait time.Duration) {
-	return a.begin([]limit{{"asks " + strings.ToLower(email), maxPair}, {"address " + address, maxAddress}})
+	email = strings.ToLower(strings.TrimSpace(email))
+	return a.begin([]limit{{whoIs("asks", email), maxPair}, {whoIs("address", network(address)), maxAddress}})
+}
+
+// A who is a hash of what is limited, which has a size that those who fail cannot choose.
+type who [sha256.Size]byte
+
+func whoIs(parts ...string) who { return sha256.Sum256([]byte(strings.Join(parts, "\x00"))) }
+
+// network is the address, or of one of IPv6 the network that its owner can take any address of.
+func network(address string) string {
+	ip, err := netip.ParseAddr(address)
+	if err != nil {
+		return address
+	}
+	ip = ip.Unmap().WithZone("")
+	if ip.Is4() {
+		return ip.String()
+	}
+	return netip.PrefixFrom(ip, 64).Masked().String()
 }
 
 type limit struct {
-	who string
+	who who
 	max int
 }
 
@@ -189,13 +246,25 @@ func (a *Authenticator) begin(limits []limit) (wait time.Duration) {
 
 // succeeded forgets what begin counted last, and the failures of that person from that address.
 func (a *Authenticator) succeeded(limits []limit) {
+	a.uncount(limits)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, l := range limits {
-		if times := a.failures[l.who]; l.max == maxPair || len(times) <= 1 {
+		if l.max == maxPair {
 			delete(a.failures, l.who)
-		} else {
+		}
+	}
+}
+
+// uncount forgets what begin counted last.
+func (a *Authenticator) uncount(limits []limit) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, l := range limits {
+		if times := a.failures[l.who]; len(times) > 1 {
 			a.failures[l.who] = times[:len(times)-1]
+		} else {
+			delete(a.failures, l.who)
 		}
 	}
 }
