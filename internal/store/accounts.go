@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/buglehq/bugle"
+	"github.com/buglehq/bugle/personnel"
 )
 
 const roleColumns = "id, organization_id, name, permissions, built_in, created_us, updated_us"
@@ -68,16 +69,29 @@ func anyList(texts []string) []any {
 }
 
 func (tx *Tx) checkRoleName(r *bugle.Role) error {
-	var n int
-	err := tx.one([]any{&n}, "SELECT COUNT(*) FROM roles WHERE organization_id = $1 AND LOWER(name) = LOWER($2) AND id <> $3", r.OrganizationID, r.Name, r.ID)
-	if err != nil {
+	n, taken := 0, ""
+	err := tx.each(func(scan func(to ...any) error) error {
+		var name string
+		err := scan(&name)
+		n++
+		if strings.EqualFold(name, r.Name) {
+			taken = name
+		}
+		return err
+	}, "SELECT name FROM roles WHERE organization_id = $1 AND id <> $2", r.OrganizationID, r.ID)
+	switch {
+	case err != nil:
 		return fmt.Errorf("look for role %q: %w", r.Name, err)
-	}
-	if n > 0 {
-		return bugle.Invalid("name", "There is a role %s already.", r.Name)
+	case taken != "":
+		return bugle.Invalid("name", "The name is taken: there is a role %s already.", taken)
+	case n >= maxRoles:
+		return bugle.Invalid("name", "The name is one too many: an organization has at most %d roles.", maxRoles)
 	}
 	return nil
 }
+
+// maxRoles is how many roles an organization may have.
+const maxRoles = 500
 
 // SaveRole writes a role's name and permissions. One that is built in is a bugle.ErrConflict.
 func (tx *Tx) SaveRole(r *bugle.Role) error {
@@ -87,15 +101,19 @@ func (tx *Tx) SaveRole(r *bugle.Role) error {
 	if err := tx.checkRoleName(r); err != nil {
 		return err
 	}
+	var n int64
 	permissions, err := encodeList(anyList(r.Permissions)...)
 	if err == nil {
-		r.UpdatedAt = tx.now
-		err = tx.exec("UPDATE roles SET name = $1, permissions = $2, updated_us = $3 WHERE organization_id = $4 AND id = $5",
+		n, err = tx.count("UPDATE roles SET name = $1, permissions = $2, updated_us = $3 WHERE organization_id = $4 AND id = $5 AND NOT built_in",
 			r.Name, permissions, tx.now.UnixMicro(), r.OrganizationID, r.ID)
+	}
+	if err == nil && n == 0 {
+		err = bugle.ErrNotFound
 	}
 	if err != nil {
 		return fmt.Errorf("save role %d: %w", r.ID, err)
 	}
+	r.UpdatedAt = tx.now
 	return nil
 }
 
@@ -191,9 +209,15 @@ func scanAccount(scan func(to ...any) error) (*bugle.Account, error) {
 	return &a, err
 }
 
-// AddAccount gives a user an account, with the role, time zone and password that a has. A user who has
-// one is a bugle.ErrConflict.
+// AddAccount gives a user of the organization an account, with the role, time zone and password that a has.
+// It is a bugle.ErrNotFound without such a user or role, and a bugle.ErrConflict if he has one.
 func (tx *Tx) AddAccount(a *bugle.Account) error {
+	if _, err := tx.Find(a.OrganizationID, &personnel.User, a.UserID); err != nil {
+		return fmt.Errorf("add account: %w", err)
+	}
+	if _, err := tx.Role(a.OrganizationID, a.Role.ID); err != nil {
+		return fmt.Errorf("add account of user %d: %w", a.UserID, err)
+	}
 	n, err := tx.count(`
 		INSERT INTO accounts (user_id, organization_id, role_id, time_zone, password_hash, sessions_us, created_us)
 		VALUES ($1, $2, $3, $4, $5, $6, $7)
@@ -285,9 +309,22 @@ func (s *Store) Accounts(ctx context.Context, organizationID int64, text string,
 	return page, nil
 }
 
-// SetPassword gives an account another password, and ends its sessions.
+// SetPassword gives an account another password, and ends its sessions and links to new passwords.
 func (tx *Tx) SetPassword(organizationID, userID int64, hash string) error {
+	if err := tx.endResets(organizationID, userID); err != nil {
+		return err
+	}
 	return tx.setAccount(organizationID, userID, "password_hash = $1, sessions_us = $2", hash, tx.now.UnixMicro())
+}
+
+// endResets ends the links by which a new password could be chosen for an account.
+func (tx *Tx) endResets(organizationID, userID int64) error {
+	err := tx.exec("DELETE FROM invitations WHERE organization_id = $1 AND user_id = $2 AND purpose = $3 AND used_us = 0",
+		organizationID, userID, string(bugle.ResetInvitation))
+	if err != nil {
+		return fmt.Errorf("links of user %d: %w", userID, err)
+	}
+	return nil
 }
 
 // SetTimeZone gives an account a time zone; empty: the organization's.
@@ -311,8 +348,13 @@ func (tx *Tx) setAccount(organizationID, userID int64, set string, a, b any) err
 	return nil
 }
 
-// SetAccountRole gives an account another role. The last admin keeps his: bugle.ErrConflict.
+// SetAccountRole gives an account another role of the organization. The last admin keeps his:
+// bugle.ErrConflict.
 func (tx *Tx) SetAccountRole(organizationID, userID int64, role *bugle.Role) error {
+	role, err := tx.Role(organizationID, role.ID)
+	if err != nil {
+		return fmt.Errorf("account of user %d: %w", userID, err)
+	}
 	if !role.Can(bugle.AllPermissions) {
 		if err := tx.keepAdmin(organizationID, userID, "take the role from"); err != nil {
 			return err
@@ -328,6 +370,9 @@ func (tx *Tx) SetAccountDisabled(organizationID, userID int64, disabled bool) er
 		if err := tx.keepAdmin(organizationID, userID, "disable"); err != nil {
 			return err
 		}
+		if err := tx.endResets(organizationID, userID); err != nil {
+			return err
+		}
 	}
 	return tx.setAccount(organizationID, userID, "disabled = $1, sessions_us = $2", disabled, tx.now.UnixMicro())
 }
@@ -340,19 +385,22 @@ func (tx *Tx) DeleteAccount(organizationID, userID int64) error {
 	if err := tx.keepAdmin(organizationID, userID, "delete"); err != nil {
 		return err
 	}
+	if err := tx.endResets(organizationID, userID); err != nil {
+		return err
+	}
 	if err := tx.exec("DELETE FROM accounts WHERE organization_id = $1 AND user_id = $2", organizationID, userID); err != nil {
 		return fmt.Errorf("delete account of user %d: %w", userID, err)
 	}
 	return nil
 }
 
-// keepAdmin refuses to do something to the only enabled account that may do everything.
+// keepAdmin refuses to do something to the only account that may do everything and can sign in.
 func (tx *Tx) keepAdmin(organizationID, userID int64, doing string) error {
 	var is, others int
 	err := tx.one([]any{&is, &others}, `
 		SELECT COALESCE(SUM(a.user_id = $1), 0), COALESCE(SUM(a.user_id <> $1), 0)
 		FROM   accounts a JOIN roles r ON r.id = a.role_id
-		WHERE  a.organization_id = $2 AND NOT a.disabled AND r.permissions = '["*"]'`, userID, organizationID)
+		WHERE  a.organization_id = $2 AND NOT a.disabled AND a.password_hash <> '' AND r.permissions = '["*"]'`, userID, organizationID)
 	if err != nil {
 		return fmt.Errorf("look for admins: %w", err)
 	}
@@ -372,9 +420,25 @@ func scanInvitation(scan func(to ...any) error) (*bugle.Invitation, error) {
 	return &i, err
 }
 
+// Invitations stay for a while once they are over, and are then deleted, some with each new one.
+const (
+	invitationsStay   = 30 * 24 * time.Hour
+	invitationsAtOnce = 100
+)
+
 // AddInvitation makes an invitation and returns its token, which is known only now. Earlier ones for the
-// same purpose and person end.
+// same purpose and person end. Whoever is to join needs an e-mail address that nobody signs in by yet, and
+// whoever is to choose a new password an account.
 func (tx *Tx) AddInvitation(i *bugle.Invitation) (token string, err error) {
+	i.Email = strings.TrimSpace(i.Email)
+	if err := tx.checkInvitation(i); err != nil {
+		return "", err
+	}
+	err = tx.exec("DELETE FROM invitations WHERE id IN (SELECT id FROM invitations WHERE expires_us < $1 ORDER BY expires_us LIMIT $2)",
+		tx.now.Add(-invitationsStay).UnixMicro(), invitationsAtOnce)
+	if err != nil {
+		return "", fmt.Errorf("delete old invitations: %w", err)
+	}
 	err = tx.exec(`
 		DELETE FROM invitations
 		WHERE  organization_id = $1 AND purpose = $2 AND used_us = 0 AND COALESCE(user_id, 0) = $3 AND LOWER(email) = LOWER($4)`,
@@ -393,6 +457,33 @@ func (tx *Tx) AddInvitation(i *bugle.Invitation) (token string, err error) {
 		return "", fmt.Errorf("add invitation: %w", err)
 	}
 	return token, nil
+}
+
+func (tx *Tx) checkInvitation(i *bugle.Invitation) error {
+	if i.Purpose == bugle.ResetInvitation {
+		_, err := tx.Account(i.OrganizationID, i.UserID)
+		return err
+	}
+	if _, err := tx.Role(i.OrganizationID, i.RoleID); err != nil {
+		return fmt.Errorf("add invitation: %w", err)
+	}
+	if i.Purpose != bugle.JoinInvitation {
+		return nil
+	}
+	if i.Email == "" { // else who comes could say that he is anybody
+		return bugle.Invalid("email", "The email field is required.")
+	}
+	id, err := tx.UserByEmail(i.OrganizationID, i.Email)
+	if err == nil {
+		_, err = tx.Account(i.OrganizationID, id)
+	}
+	switch {
+	case err == nil:
+		return bugle.Invalid("email", "The email address %s has an account already.", i.Email)
+	case errors.Is(err, bugle.ErrNotFound):
+		return nil
+	}
+	return err
 }
 
 // InvitationByToken returns the invitation with the token, or bugle.ErrNotFound if there is none, or none
@@ -511,12 +602,12 @@ func (*Sessions) Commit(string, []byte, time.Time) error { return errNoContext }
 // Delete is not used: see DeleteCtx.
 func (*Sessions) Delete(string) error { return errNoContext }
 
-// FindCtx returns what a session holds, unless it has expired.
+// FindCtx returns what a session holds, unless it is over.
 func (s *Sessions) FindCtx(ctx context.Context, token string) (data []byte, found bool, err error) {
 	err = s.store.view().each(ctx, func(scan func(to ...any) error) error {
 		found = true
 		return scan(&data)
-	}, "SELECT data FROM sessions WHERE token_hash = $1 AND expires_us > $2", bugle.KeyHash(token), s.store.clock.Now().UnixMicro())
+	}, "SELECT data FROM sessions WHERE token_hash = $1 AND expires_us > $2 AND NOT ended", bugle.KeyHash(token), s.store.clock.Now().UnixMicro())
 	if err != nil {
 		return nil, false, fmt.Errorf("find session: %w", err)
 	}
@@ -526,16 +617,18 @@ func (s *Sessions) FindCtx(ctx context.Context, token string) (data []byte, foun
 // expiredAtOnce is how many expired sessions are deleted when one is written.
 const expiredAtOnce = 20
 
-// CommitCtx writes a session, and deletes some that have expired.
+// CommitCtx writes a session, and deletes some that have expired. One that was ended meanwhile, by another
+// request, stays so.
 func (s *Sessions) CommitCtx(ctx context.Context, token string, data []byte, expiry time.Time) error {
 	err := s.store.Update(ctx, func(tx *Tx) error {
-		err := tx.exec("DELETE FROM sessions WHERE token_hash IN (SELECT token_hash FROM sessions WHERE expires_us <= $1 LIMIT $2)", tx.now.UnixMicro(), expiredAtOnce)
+		err := tx.exec("DELETE FROM sessions WHERE token_hash IN (SELECT token_hash FROM sessions WHERE expires_us <= $1 ORDER BY expires_us LIMIT $2)", tx.now.UnixMicro(), expiredAtOnce)
 		if err != nil {
 			return err
 		}
 		return tx.exec(`
 			INSERT INTO sessions (token_hash, data, expires_us) VALUES ($1, $2, $3)
-			ON CONFLICT (token_hash) DO UPDATE SET data = excluded.data, expires_us = excluded.expires_us`,
+			ON CONFLICT (token_hash) DO UPDATE SET data = excluded.data, expires_us = excluded.expires_us
+			WHERE NOT sessions.ended`,
 			bugle.KeyHash(token), data, expiry.UnixMicro())
 	})
 	if err != nil {
@@ -544,13 +637,14 @@ func (s *Sessions) CommitCtx(ctx context.Context, token string, data []byte, exp
 	return nil
 }
 
-// DeleteCtx deletes a session.
+// DeleteCtx ends a session. Its row stays until it expires, or a request that had begun before would bring
+// it back.
 func (s *Sessions) DeleteCtx(ctx context.Context, token string) error {
 	err := s.store.Update(ctx, func(tx *Tx) error {
-		return tx.exec("DELETE FROM sessions WHERE token_hash = $1", bugle.KeyHash(token))
+		return tx.exec("UPDATE sessions SET data = '', ended = TRUE WHERE token_hash = $1", bugle.KeyHash(token))
 	})
 	if err != nil {
-		return fmt.Errorf("delete session: %w", err)
+		return fmt.Errorf("end session: %w", err)
 	}
 	return nil
 }

@@ -162,7 +162,7 @@ func TestSchema_pivotsHaveTheirColumns(t *testing.T) {
 func TestSchema_foreignKeysHaveAnIndex(t *testing.T) {
 	s, _ := storetest.New(t)
 	for _, table := range query[string](t, s, "SELECT name FROM sqlite_master WHERE type = 'table'") {
-		first := query[string](t, s, "SELECT i.name FROM pragma_index_list($1) AS l, pragma_index_info(l.name) AS i WHERE i.seqno = 0", table)
+		first := query[string](t, s, "SELECT i.name FROM pragma_index_list($1) AS l, pragma_index_info(l.name) AS i WHERE i.seqno = 0 AND i.name IS NOT NULL", table)
 		for _, key := range query[string](t, s, `SELECT "from" FROM pragma_foreign_key_list($1)`, table) {
 			isKey := len(query[string](t, s, "SELECT name FROM pragma_table_info($1) WHERE name = $2 AND pk = 1", table, key)) > 0
 			if !isKey && !slices.Contains(first, key) && key != "organization_id" {

@@ -1344,11 +1344,13 @@ CREATE TABLE invitations (
 );
 CREATE INDEX invitations_organization ON invitations (organization_id, id);
 CREATE INDEX invitations_user ON invitations (user_id);
+CREATE INDEX invitations_expires ON invitations (expires_us);
 CREATE INDEX invitations_role ON invitations (role_id);
 
 CREATE TABLE sessions (
     token_hash BLOB    PRIMARY KEY,
     data       BLOB    NOT NULL,
-    expires_us INTEGER NOT NULL
+    expires_us INTEGER NOT NULL,
+    ended      BOOLEAN NOT NULL DEFAULT FALSE -- before it expired
 ) WITHOUT ROWID;
 CREATE INDEX sessions_expires ON sessions (expires_us);
