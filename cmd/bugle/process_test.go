@@ -66,15 +66,17 @@ type process struct {
 	cmd    *exec.Cmd
 	url    string
 	log    *lockedBuffer
+	out    *lockedBuffer // standard output
 	exited chan error
 }
 
 // startServer starts `bugle serve` on a free port and waits until it answers.
 func startServer(t *testing.T, database string, args ...string) *process {
 	t.Helper()
-	p := &process{log: &lockedBuffer{}, exited: make(chan error, 1)}
+	p := &process{log: &lockedBuffer{}, out: &lockedBuffer{}, exited: make(chan error, 1)}
 	p.cmd = program(context.Background(), append([]string{"serve", "--database", database, "--listen", "127.0.0.1:0",
 		"--allow-target", "127.0.0.1", "--rate-limit", "0", "--guest-rate-limit", "0"}, args...)...)
+	p.cmd.Stdout = p.out
 	pipe, err := p.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -35,7 +35,7 @@ type serveCommand struct {
 
 // Help follows the one line that describes the command.
 func (*serveCommand) Help() string {
-	return `The first start makes the database and an organization. Make a key with "bugle key create" then.
+	return `The first start makes the database and an organization, and prints a link by which the first account is made.
 
   bugle serve
   bugle serve --listen 0.0.0.0:8080 --public-url https://bugle.example.com

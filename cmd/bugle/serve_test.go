@@ -3,12 +3,16 @@ package main
 import (
 	"bytes"
 	"errors"
+	"io"
 	"io/fs"
 	"mime/multipart"
 	"net/http"
+	"net/http/cookiejar"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -77,18 +81,43 @@ func TestServe_stopsGracefully(t *testing.T) {
 	}
 }
 
-func TestServe_firstStartSaysHowToMakeAKey(t *testing.T) {
-	server := startServer(t, "sqlite:"+t.TempDir()+"/new/bugle.db")
-	if !strings.Contains(server.log.String(), "bugle key create") {
-		waitFor(t, "the hint", func() bool { return strings.Contains(server.log.String(), "bugle key create") })
+func TestServe_firstStartPrintsALinkToTheFirstAccount(t *testing.T) {
+	database := "sqlite:" + t.TempDir() + "/new/bugle.db"
+	server := startServer(t, database)
+	link := regexp.MustCompile(regexp.QuoteMeta(server.url) + `/welcome/\w{43}`)
+	waitFor(t, "the link", func() bool { return link.MatchString(server.out.String()) })
+	if strings.Contains(server.log.String(), "/welcome/") {
+		t.Errorf("the link is in the log:\n%s", server.log)
 	}
-	answer, err := http.Get(server.url + "/readyz")
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	browser := &http.Client{Jar: jar}
+	answer, err := browser.PostForm(link.FindString(server.out.String()), url.Values{
+		"organization": {"2nd Battalion"}, "name": {"Jane Roe"}, "email": {"jane@example.com"}, "password": {"correct horse battery"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := io.ReadAll(answer.Body)
+	answer.Body.Close()
+	if err != nil || answer.StatusCode != 200 || !strings.Contains(string(page), "2nd Battalion") {
+		t.Fatalf("the link leads to status %d, %v\n%.2000s", answer.StatusCode, err, page)
+	}
+	server.stop(t)
+
+	server = startServer(t, database)
+	answer, err = http.Get(server.url + "/readyz")
 	if err != nil {
 		t.Fatal(err)
 	}
 	answer.Body.Close()
 	if answer.StatusCode != 200 {
 		t.Errorf("readyz answers %d", answer.StatusCode)
+	}
+	server.stop(t)
+	if server.out.String() != "" {
+		t.Errorf("the second start prints %q, want nothing", server.out)
 	}
 }
 
