@@ -234,7 +234,7 @@ func (c *userPasswdCommand) Run(ctx context.Context, out *output) error {
 		return err
 	}
 	if account.Disabled {
-		fmt.Fprintf(out.Stderr, "bugle: the account is disabled, and nobody can sign in by it until it is enabled\n")
+		fmt.Fprintln(out.Stderr, "bugle: the account is disabled: nobody can sign in by it until an admin enables it")
 	}
 	if c.Link {
 		var token string
