@@ -21,11 +21,12 @@ import (
 //go:embed *.html
 var templateFiles embed.FS
 
-// templates are the pages by the name of their file, each with layout.html and components.html.
+// templates are the pages by the name of their file, each with layout.html and the components: what several
+// pages of an area share is in a file of its own, automation_components.html.
 var templates = parseTemplates()
 
 func parseTemplates() map[string]*template.Template {
-	shared := template.Must(template.New("").Funcs(functions).ParseFS(templateFiles, "layout.html", "components.html"))
+	shared := template.Must(template.New("").Funcs(functions).ParseFS(templateFiles, "layout.html", "*components.html"))
 	names, err := templateFiles.ReadDir(".")
 	if err != nil {
 		panic(err)
@@ -33,7 +34,7 @@ func parseTemplates() map[string]*template.Template {
 	all := map[string]*template.Template{}
 	for _, entry := range names {
 		name := entry.Name()
-		if name == "layout.html" || name == "components.html" {
+		if name == "layout.html" || strings.HasSuffix(name, "components.html") {
 			continue
 		}
 		all[name] = template.Must(template.Must(shared.Clone()).ParseFS(templateFiles, name))

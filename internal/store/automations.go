@@ -111,9 +111,28 @@ type AutomationFilter struct {
 	ActionType bugle.ActionType
 	Enabled    *bool
 	Text       string // a part of the name or the description, in either case
+	Sort       string // one of AutomationSorts; empty: by id
+	Descending bool
 }
 
-// Automations returns a page of the organization's automations, oldest first.
+// AutomationSorts are what lists of automations can be sorted by; the name and the like in either case.
+var AutomationSorts = []string{"name", "trigger", "action_type", "enabled", "priority", "created_at"}
+
+// order is the clause that sorts a list.
+func (f *AutomationFilter) order() string {
+	direction := ""
+	if f.Descending {
+		direction = " DESC"
+	}
+	column := map[string]string{"name": "LOWER(a.name)", "trigger": `a."trigger"`, "action_type": "a.action_type", "enabled": "a.enabled",
+		"priority": "a.priority", "created_at": "a.created_us"}[f.Sort]
+	if column != "" {
+		column += direction + ", "
+	}
+	return " ORDER BY " + column + "a.id" + direction
+}
+
+// Automations returns a page of the organization's automations, oldest first unless the filter says otherwise.
 func (s *Store) Automations(ctx context.Context, organizationID int64, f AutomationFilter, p PageRequest) (Page[*bugle.Automation], error) {
 	page := Page[*bugle.Automation]{Number: p.Number, Limit: p.Limit}
 	w := newWhere("a.organization_id", organizationID)
@@ -134,7 +153,7 @@ func (s *Store) Automations(ctx context.Context, organizationID int64, f Automat
 	if page.Total, page.More, err = c.countTo(ctx, p.CountTo, " FROM automations a"+w.String(), w.args...); err != nil {
 		return page, fmt.Errorf("count automations: %w", err)
 	}
-	condition := w.String() + " ORDER BY a.id" + w.limit(p)
+	condition := w.String() + f.order() + w.limit(p)
 	page.Items, err = selectAutomations(ctx, c, condition, w.args...)
 	return page, err
 }

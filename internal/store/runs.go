@@ -264,3 +264,39 @@ func (s *Store) CountRuns(ctx context.Context, automationIDs []int64) (map[int64
 	}
 	return counts, nil
 }
+
+// CountRunsTo returns how many runs each of the automations has had, but counts no further than to most.
+func (s *Store) CountRunsTo(ctx context.Context, automationIDs []int64, most int) (map[int64]int, error) {
+	counts := make(map[int64]int, len(automationIDs))
+	err := s.view().each(ctx, func(scan func(to ...any) error) error {
+		var id int64
+		var n int
+		err := scan(&id, &n)
+		counts[id] = n
+		return err
+	}, `
+		SELECT a.id, (SELECT COUNT(*) FROM (SELECT 1 FROM automation_runs r WHERE r.automation_id = a.id LIMIT $1) AS counted)
+		FROM   automations a
+		WHERE  `+inIDs("a.id", 2), most, idList(automationIDs))
+	if err != nil {
+		return nil, fmt.Errorf("count runs: %w", err)
+	}
+	return counts, nil
+}
+
+// RunsByID returns those of the runs that are the organization's and there, oldest first.
+func (s *Store) RunsByID(ctx context.Context, organizationID int64, ids []int64) ([]*LoggedRun, error) {
+	var list []*LoggedRun
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	err := s.view().each(ctx, func(scan func(to ...any) error) error {
+		r, err := scanLogged(scan)
+		list = append(list, r)
+		return err
+	}, "SELECT "+loggedColumns+fromRuns+"WHERE r.organization_id = $1 AND "+inIDs("r.id", 2)+" ORDER BY r.id", organizationID, idList(ids))
+	if err != nil {
+		return nil, fmt.Errorf("read runs: %w", err)
+	}
+	return list, nil
+}

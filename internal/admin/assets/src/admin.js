@@ -16,3 +16,4 @@ import "./tabs.js";
 import "./insert.js";
 import "./json.js";
 import "./live-list.js";
+import "./automations.js";
