@@ -69,6 +69,25 @@ func (r runRow) Time(at time.Time) any { return (&frame{visit: r.v}).Time(at) }
 // ElementID is that of the row.
 func (r runRow) ElementID() string { return "run-" + strconv.FormatInt(r.ID, 10) }
 
+// Brief is what went wrong, in a line.
+func (r runRow) Brief() string {
+	e := dispatch.ErrorOf(&r.Run)
+	if e == nil {
+		return ""
+	}
+	return cut(90, briefError(e))
+}
+
+// briefError is the message of a run's error without its place, which pages show beside it.
+func briefError(e *dispatch.RunError) string {
+	text := strings.TrimPrefix(e.Message, e.Field+": ")
+	if e.Line > 0 {
+		text, _, _ = strings.Cut(text, ", in: ") // the condition follows
+		text = withoutPlace(text)
+	}
+	return text
+}
+
 type runsPage struct {
 	frame
 	Rows    []runRow
@@ -324,6 +343,7 @@ func (p *runPage) made() {
 func (s *server) placeOf(v *visit, p *runPage) error {
 	root, path, _ := strings.Cut(p.Error.Field, ".")
 	p.ErrorField = fieldLabels[root]
+	p.Error.Message = briefError(p.Error)
 	if path != "" {
 		p.ErrorField += " · " + path
 	}

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -269,7 +270,7 @@ func resultOf(part *dispatch.Part, field string, unread map[string][]string, tex
 		scratch := newForm(nil)
 		scratch.Problems[field] = reasons
 		scratch.friendly()
-		return previewResult{State: "error", Problem: &dispatch.RunError{Message: scratch.Problems[field][0], Field: field}}
+		return previewResult{State: "error", Problem: &dispatch.RunError{Message: withoutPlace(scratch.Problems[field][0]), Field: field}}
 	}
 	switch {
 	case part == nil:
@@ -280,7 +281,7 @@ func resultOf(part *dispatch.Part, field string, unread map[string][]string, tex
 		scratch := newForm(nil)
 		scratch.Problems[field] = []string{problem.Message}
 		scratch.friendly()
-		problem.Message = scratch.Problems[field][0]
+		problem.Message = withoutPlace(scratch.Problems[field][0])
 		if problem.Field == "" {
 			problem.Field = field
 		}
@@ -289,6 +290,18 @@ func resultOf(part *dispatch.Part, field string, unread map[string][]string, tex
 		return previewResult{State: "skipped"}
 	}
 	return previewResult{State: "ok", Text: text(part.Result)}
+}
+
+// place is how errors say where they are, which is said beside them as well.
+var place = regexp.MustCompile(`:? at line \d+, column \d+`)
+
+// withoutPlace is an error's message as a sentence that does not say where it is.
+func withoutPlace(message string) string {
+	text := strings.TrimSpace(place.ReplaceAllString(message, ""))
+	if text != "" && !strings.HasSuffix(text, ".") && !strings.HasSuffix(text, "?") {
+		text += "."
+	}
+	return title(text)
 }
 
 // note adds a problem to the diagnostics of its editor, at its place there.
@@ -311,7 +324,10 @@ func note(found map[string][]diagnostic, f *form, problem *dispatch.RunError) {
 		at, before := lineOfField(text, name)
 		line, column = at, before+max(column, 1)
 	}
-	problem.Line, problem.Column = line, column
+	problem.Line, problem.Column, problem.Field = line, column, fieldLabels[field]
+	if within {
+		problem.Field += " · " + path
+	}
 	found[field] = append(found[field], diagnostic{max(line, 1), max(column, 1), problem.Message})
 }
 

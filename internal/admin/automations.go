@@ -128,7 +128,7 @@ func (s *server) listAutomations(v *visit) error {
 		return err
 	}
 	p := &automationsPage{frame: v.newFrame("Automations", "automations"), Rows: rows, Pager: pagerOf(v, page)}
-	p.Lead = "What is done by itself when something happens: calling a webhook, sending a message, changing a resource."
+	p.Lead = "Actions that are taken by themselves when something happens."
 	p.Narrowed = f.Trigger != "" || f.ActionType != "" || f.Enabled != nil || f.Text != ""
 	p.Filters = []filter{
 		v.filterText("search", "Search", "Name or description"),
@@ -136,7 +136,7 @@ func (s *server) listAutomations(v *visit) error {
 		v.filterBy("action_type", "Action", "All actions", optionsOf(bugle.ActionTypes, actionLabels)),
 		v.filterBy("enabled", "Enabled", "All", []option{{Value: "1", Label: "Enabled"}, {Value: "0", Label: "Disabled"}}),
 	}
-	p.Columns = []column{{Key: "name", Label: "Name"}, {Label: "Description"}, {Key: "trigger", Label: "Trigger"}, {Key: "action_type", Label: "Action"},
+	p.Columns = []column{{Key: "name", Label: "Name and description"}, {Key: "trigger", Label: "Trigger"}, {Key: "action_type", Label: "Action"},
 		{Key: "enabled", Label: "Enabled"}, {Key: "priority", Label: "Priority", Class: "num"}, {Label: "Executions", Class: "num"}, {Key: "created_at", Label: "Created"}}
 	if v.Can("create_automation") {
 		p.Templates = dispatch.Templates()
