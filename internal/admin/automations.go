@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/buglehq/bugle"
 	"github.com/buglehq/bugle/internal/dispatch"
@@ -443,7 +444,7 @@ func (s *server) backtestAutomation(v *visit) error {
 	p := &backtestPage{frame: v.newFrame("Try on past events", "automations"), Automation: a, Trigger: triggerLabel(a.Trigger), Days: days, Periods: backtestPeriods}
 	p.Lead = "How " + a.Name + " would have gone as it is now. Nothing is sent and nothing is changed."
 	p.Back = &link{"/automations/" + strconv.FormatInt(id, 10), a.Name}
-	if p.Summary, err = s.preview.Summarize(v.Context(), a, since, s.now()); err != nil {
+	if p.Summary, err = s.preview.Summarize(v.Context(), a, since, time.Time{}); err != nil {
 		return err
 	}
 	for _, known := range backtestStatuses {
@@ -474,7 +475,7 @@ func (s *server) exportBacktest(v *visit, a *bugle.Automation, days int) error {
 	head := []string{"event_id", "event", "created_at", "outcome", "error", "result"}
 	return v.csv(fmt.Sprintf("automation-%d-backtest", a.ID), head, func(write func([]string) error) error {
 		var failed error
-		_, err := s.preview.Backtest(v.Context(), a, s.now().AddDate(0, 0, -days), s.now(), func(t dispatch.Trial) {
+		_, err := s.preview.Backtest(v.Context(), a, s.now().AddDate(0, 0, -days), time.Time{}, func(t dispatch.Trial) {
 			result := ""
 			if t.Result != nil {
 				text, err := value.JSON(t.Result)
