@@ -110,6 +110,7 @@ type AutomationFilter struct {
 	Trigger    string
 	ActionType bugle.ActionType
 	Enabled    *bool
+	WebhookID  int64  // that it sends
 	Text       string // a part of the name or the description, in either case
 	Sort       string // one of AutomationSorts; empty: by id
 	Descending bool
@@ -144,6 +145,9 @@ func (s *Store) Automations(ctx context.Context, organizationID int64, f Automat
 	}
 	if f.Enabled != nil {
 		w.add("a.enabled = $%d", *f.Enabled)
+	}
+	if f.WebhookID != 0 {
+		w.add("a.webhook_id = $%d", f.WebhookID)
 	}
 	if f.Text != "" {
 		w.addText(f.Text, "a.name", "a.description")

@@ -127,9 +127,27 @@ type WebhookFilter struct {
 	Method string
 	Event  string // that it subscribes to
 	Text   string // a part of the name, the description or the URL, in either case
+
+	Sort       string // name, url, method, status or created; empty: created
+	Descending bool
 }
 
-// Webhooks returns a page of the organization's webhooks, oldest first.
+// webhookOrders are the columns that lists can be sorted by.
+var webhookOrders = map[string]string{"name": "LOWER(w.name)", "url": "LOWER(w.url)", "method": "w.method", "status": "w.status", "created": "w.id", "": "w.id"}
+
+// order returns the clause that sorts a list. What is the same in it stays oldest first.
+func (f *WebhookFilter) order() string {
+	column, known := webhookOrders[f.Sort]
+	if !known {
+		column = "w.id"
+	}
+	if f.Descending {
+		column += " DESC"
+	}
+	return " ORDER BY " + column + ", w.id"
+}
+
+// Webhooks returns a page of the organization's webhooks, oldest first unless they are sorted.
 func (s *Store) Webhooks(ctx context.Context, organizationID int64, f WebhookFilter, p PageRequest) (Page[*bugle.Webhook], error) {
 	page := Page[*bugle.Webhook]{Number: p.Number, Limit: p.Limit}
 	where := newWhere("w.organization_id", organizationID)
@@ -150,7 +168,7 @@ func (s *Store) Webhooks(ctx context.Context, organizationID int64, f WebhookFil
 	var err error
 	page.Total, page.More, err = c.countTo(ctx, p.CountTo, " FROM webhooks w"+where.String(), where.args...)
 	if err == nil {
-		condition := where.String() + " ORDER BY w.id" + where.limit(p)
+		condition := where.String() + f.order() + where.limit(p)
 		page.Items, err = selectWebhooks(ctx, c, condition, where.args...)
 	}
 	if err != nil {

@@ -6,7 +6,8 @@ function summarise(all) {
   const boxes = members(all.dataset.selectAll);
   const checked = boxes.filter((box) => box.checked).length;
   all.checked = boxes.length > 0 && checked === boxes.length;
-  all.indeterminate = checked > 0 && checked < boxes.length;
+  all.indeterminate = !all.checked && boxes.some((box) => box.checked || box.indeterminate);
+  if (all.dataset.group) summariseGroup(all.dataset.group); // groups of groups
 }
 
 const summariseGroup = (group) =>
