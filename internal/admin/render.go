@@ -5,6 +5,7 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	stdhtml "html"
 	"html/template"
 	"net/http"
 	"path"
@@ -82,6 +83,9 @@ func cleanHTML(text string) template.HTML { return template.HTML(written.Sanitiz
 func plainText(text string) template.HTML {
 	return template.HTML(strings.TrimSpace(no.Sanitize(strings.NewReplacer("<br", " <br", "</p>", " </p>", "</li>", " </li>").Replace(text))))
 }
+
+// withoutTags is plainText as text.
+func withoutTags(text string) string { return stdhtml.UnescapeString(string(plainText(text))) }
 
 // cut shortens a text to so many characters.
 func cut(n int, text string) string {

@@ -268,16 +268,30 @@ func (c change) checkModel(r *personnel.Resource, read []int, invalid *bugle.Inv
 
 // customFields returns the definitions of the custom fields that a resource may have.
 func (c change) customFields(r *personnel.Resource) ([]*personnel.Resource, error) {
+	return customFields(context.Background(), c.tx.view(), c.a.OrganizationID, r)
+}
+
+// CustomFields returns the definitions of the custom fields that a resource of the organization may have. It
+// need not be stored yet.
+func (s *Store) CustomFields(ctx context.Context, organizationID int64, r *personnel.Resource) ([]*personnel.Resource, error) {
+	list, err := customFields(ctx, s.view(), organizationID, r)
+	if err != nil {
+		return nil, fmt.Errorf("custom fields of %s: %w", r.Kind.Path, err)
+	}
+	return list, nil
+}
+
+func customFields(ctx context.Context, c conn, organizationID int64, r *personnel.Resource) ([]*personnel.Resource, error) {
 	if !r.Kind.Custom {
 		return nil, nil
 	}
-	args := []any{c.a.OrganizationID, "$", r.Kind.Path}
+	args := []any{organizationID, "$", r.Kind.Path}
 	where := jsonHolds("applies_to", "$2", "item.value = $3")
 	if pivot, local := r.Kind.CustomFieldsFrom(); pivot != nil && r.Get(local) != nil {
 		where += " OR id IN (SELECT " + pivot.Foreign + " FROM " + pivot.Table + " WHERE " + pivot.Local + " = $4)"
 		args = append(args, r.Get(local))
 	}
-	return selectResources(context.Background(), c.tx.view(), &personnel.CustomField, "organization_id = $1 AND ("+where+") ORDER BY id", args...)
+	return selectResources(ctx, c, &personnel.CustomField, "organization_id = $1 AND ("+where+") ORDER BY id", args...)
 }
 
 // insert writes a new resource, lets its kind's side effects run, and adds its event.
