@@ -22,6 +22,7 @@ type kindPage struct {
 	Values []namedCell
 	Custom []namedCell
 	Parts  []kindPart // what belongs to it
+	Empty  []link // what could belong to it, and does not yet: where it is made
 	Links  []kindLinks
 	Edit   bool
 	Delete bool
@@ -201,6 +202,9 @@ func (a *kindArea) parts(v *visit, r *personnel.Resource, p *kindPage) error {
 				with = url.Values{"model_type": {a.kind.Model()}, "model_id": {strconv.FormatInt(r.ID(), 10)}}
 			}
 			part.Create = "/" + other.Path + "/create?" + with.Encode()
+		}
+		if len(part.Rows) == 0 && part.Create != "" {
+			p.Empty = append(p.Empty, link{part.Create, "New " + part.One})
 		}
 		p.Parts = append(p.Parts, part)
 	}
