@@ -100,6 +100,9 @@ func eventGroups(selected ...string) []eventGroup {
 		}
 		row := &g.Rows[len(g.Rows)-1]
 		row.Events = append(row.Events, eventChoice{name, verb, slices.Contains(selected, name)})
+		slices.SortStableFunc(row.Events, func(a, b eventChoice) int {
+			return slices.Index(personnel.Verbs, a.Verb) - slices.Index(personnel.Verbs, b.Verb)
+		})
 	}
 	return slices.DeleteFunc(groups, func(g eventGroup) bool { return len(g.Rows) == 0 })
 }
@@ -128,7 +131,7 @@ func webhookBasics(p *webhookPreset) []input {
 // telegramInputs are what Telegram's URL and messages are made of.
 func telegramInputs() []input {
 	return []input{
-		{Name: "telegram_token", Label: "Bot token", Kind: inputPassword, Reveal: true, AutoFill: "off", Max: 255, Placeholder: "123456789:AA…", Help: "What @BotFather gave you for your bot. It becomes a part of the URL."},
+		{Name: "telegram_token", Label: "Bot token", Kind: inputText, AutoFill: "off", Max: 255, Placeholder: "123456789:AA…", Help: "What @BotFather gave you for your bot. It becomes a part of the URL."},
 		{Name: "telegram_chat", Label: "Chat", Kind: inputText, Max: 64, Placeholder: "@our_channel or -1001234567890", Help: "Where the bot writes: the @name of a public channel, or the chat's number."},
 	}
 }

@@ -116,7 +116,7 @@ func (s *server) listWebhooks(v *visit) error {
 	p.Lead = "Tell other services in real time when your data changes."
 	p.Chart = outcomeChart{Stats: all, Label: "Requests in the last 24 hours by outcome, an hour each", Of: "all webhooks and message channels"}
 	p.Columns = []column{{Key: "name", Label: "Name"}, {Key: "method", Label: "Method"}, {Label: "Events"}, {Key: "status", Label: "Health"},
-		{Label: "Success, 24 h", Class: "num"}, {Label: "Response time, 24 h"}, {Label: "Waiting", Class: "num"}, {Key: "created", Label: "Created"}}
+		{Label: "Success", Class: "num"}, {Label: "Response"}, {Label: "Waiting", Class: "num"}, {Key: "created", Label: "Created"}}
 	p.Filters = v.webhookFilters()
 	for _, w := range page.Items {
 		p.Rows = append(p.Rows, webhookRow{Webhook: w, Shape: shapeOf(w), Day: stats[w.ID].Outcomes, Rate: rateText(stats[w.ID].Outcomes),
