@@ -50,7 +50,7 @@ func (v *visit) snippetTabs(w *bugle.Webhook) ([]snippetTab, error) {
 		if err != nil {
 			return nil, err
 		}
-		tabs = append(tabs, snippetTab{Key: l.key, Label: l.label, URL: v.with("code", l.key) + "#verify", Text: text, Selected: l.key == chosen || i == 0 && chosen == ""})
+		tabs = append(tabs, snippetTab{Key: l.key, Label: l.label, URL: v.webhookURL(w, "code", l.key) + "#verify", Text: text, Selected: l.key == chosen || i == 0 && chosen == ""})
 	}
 	for _, tab := range tabs {
 		if tab.Selected {

@@ -115,7 +115,7 @@ func (s *server) listWebhooks(v *visit) error {
 	p := &webhooksPage{frame: v.newFrame("Webhooks", "webhooks"), Pager: pagerOf(v, page), Filtered: filter.Text != "" || filter.Event != "" || filter.Status != ""}
 	p.Lead = "Tell other services in real time when your data changes."
 	p.Chart = outcomeChart{Stats: all, Label: "Requests in the last 24 hours by outcome, an hour each", Of: "all webhooks and message channels"}
-	p.Columns = []column{{Key: "name", Label: "Name"}, {Key: "method", Label: "Method"}, {Label: "Events"}, {Key: "status", Label: "Health"},
+	p.Columns = []column{{Key: "name", Label: "Name"}, {Label: "Events"}, {Key: "status", Label: "Health"},
 		{Label: "Success", Class: "num"}, {Label: "Response"}, {Label: "Waiting", Class: "num"}, {Key: "created", Label: "Created"}}
 	p.Filters = v.webhookFilters()
 	for _, w := range page.Items {
@@ -242,13 +242,21 @@ type rangeLink struct {
 	Current    bool
 }
 
-// of returns the webhook in the path.
+// webhook returns the webhook in the path.
 func (v *visit) webhook() (*bugle.Webhook, error) {
 	id, err := v.id()
 	if err != nil {
 		return nil, err
 	}
 	return v.server.store.Webhook(v.Context(), v.actor.OrganizationID, id)
+}
+
+// webhookURL is the address of a webhook's page, with a parameter of the query changed. The page may be the
+// answer to a post to another address.
+func (v *visit) webhookURL(w *bugle.Webhook, name, text string) string {
+	query := v.URL.Query()
+	query.Set(name, text)
+	return pathWith(fmt.Sprintf("/webhooks/%d", w.ID), query)
 }
 
 func (s *server) showWebhook(v *visit) error {
@@ -284,11 +292,7 @@ func (s *server) renderWebhook(v *visit, w *bugle.Webhook, reveal bool) error {
 		}
 	}
 	for _, r := range webhookRanges {
-		address := pathWith("/webhooks/"+strconv.FormatInt(w.ID, 10), v.URL.Query())
-		if v.Method == http.MethodGet || v.Method == http.MethodHead {
-			address = v.with("range", r.key)
-		}
-		p.Ranges = append(p.Ranges, rangeLink{address, r.label, r.key == chosen.key})
+		p.Ranges = append(p.Ranges, rangeLink{v.webhookURL(w, "range", r.key) + "#chart", r.label, r.key == chosen.key})
 	}
 	since, until := chosen.bounds(s.now())
 	stats, err := s.store.WebhookStats(ctx, organization, []int64{w.ID}, since, until, chosen.step)

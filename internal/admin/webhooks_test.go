@@ -366,8 +366,20 @@ func TestWebhooks_show(t *testing.T) {
 	p.get("/webhooks/2", 404)
 	p.get("/webhooks/x", 404)
 
+	// Automations that use it are named, others are not.
+	other := p.add(nil)
+	for id, name := range map[int64]string{w.ID: "Tell the <forum>", other.ID: "Something else"} {
+		a := bugle.NewAutomation()
+		a.OrganizationID, a.Name, a.Trigger, a.WebhookID = 1, name, "user.created", id
+		storetest.Change(t, p.store, func(tx *store.Tx) error { return tx.AddAutomation(&a) })
+	}
+	uses := p.get("/webhooks/1", 200)
+	has(t, uses, "Tell the <forum>", `href="/automations/`)
+	hasNot(t, uses, "Tell the <forum>", "Something else")
+
 	// The secret is shown by a post, once.
-	has(t, p.post("/webhooks/1/secret", 200), `value="`+w.Secret+`"`)
+	page := p.post("/webhooks/1/secret", 200)
+	has(t, page, `value="`+w.Secret+`"`, `href="/webhooks/1?range=7d#chart"`, `href="/webhooks/1?code=go#verify"`)
 	hasNot(t, p.get("/webhooks/1", 200), w.Secret)
 }
 

@@ -128,12 +128,12 @@ type WebhookFilter struct {
 	Event  string // that it subscribes to
 	Text   string // a part of the name, the description or the URL, in either case
 
-	Sort       string // name, url, method, status or created; empty: created
+	Sort       string // name, status or created; empty: created
 	Descending bool
 }
 
 // webhookOrders are the columns that lists can be sorted by.
-var webhookOrders = map[string]string{"name": "LOWER(w.name)", "url": "LOWER(w.url)", "method": "w.method", "status": "w.status", "created": "w.id", "": "w.id"}
+var webhookOrders = map[string]string{"name": "LOWER(w.name)", "status": "w.status", "created": "w.id"}
 
 // order returns the clause that sorts a list. What is the same in it stays oldest first.
 func (f *WebhookFilter) order() string {

@@ -114,6 +114,33 @@ func TestWebhook_saveOfOneThatIsNotThere(t *testing.T) {
 	})
 }
 
+func TestWebhooks_areSorted(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store, _ *clockwork.FakeClock) {
+		for i, name := range []string{"beta", "Alpha", "gamma", "alpha"} {
+			w := bugle.NewWebhook()
+			w.OrganizationID, w.Name, w.URL, w.Status = 1, name, "https://example.com", bugle.WebhookStatuses[i%2]
+			storetest.Change(t, s, func(tx *store.Tx) error { return tx.AddWebhook(&w) })
+		}
+		for _, test := range []struct {
+			sort       string
+			descending bool
+			want       string
+		}{
+			{"", false, "[1 2 3 4]"}, {"", true, "[4 3 2 1]"}, {"created", true, "[4 3 2 1]"}, {"name", false, "[2 4 1 3]"}, {"name", true, "[3 1 2 4]"},
+			{"status", false, "[1 3 2 4]"}, {"nonsense; --", true, "[4 3 2 1]"},
+		} {
+			page, err := s.Webhooks(t.Context(), 1, store.WebhookFilter{Sort: test.sort, Descending: test.descending}, firstPage)
+			var ids []int64
+			for _, w := range page.Items {
+				ids = append(ids, w.ID)
+			}
+			if err != nil || fmt.Sprint(ids) != test.want {
+				t.Errorf("by %q, descending %v: %v (%v), want %s", test.sort, test.descending, ids, err, test.want)
+			}
+		}
+	})
+}
+
 func TestWebhooks_arePages(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store, _ *clockwork.FakeClock) {
 		for i := range 5 {
