@@ -94,7 +94,7 @@ each("textarea[data-editor]", (area) => {
 
 // attributes describe the editor to assistive technology as the textarea would have been.
 function attributes(area) {
-  const attributes = { "aria-multiline": "true" };
+  const attributes = { "aria-multiline": "true", tabindex: "0" };
   const labels = [...area.labels];
   labels.forEach((label, i) => (label.id ||= `${area.id || "editor"}-label-${i}`));
   if (labels.length > 0) attributes["aria-labelledby"] = labels.map((label) => label.id).join(" ");
