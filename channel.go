@@ -344,6 +344,13 @@ func isAddress(text string) bool {
 	return err == nil && a.Address == text
 }
 
+// ClearChannel makes the lane of a channel as it is before anybody has set anything.
+func (w *Webhook) ClearChannel() {
+	fresh := ChannelByName(w.Channel).Lane(w.OrganizationID)
+	fresh.ID, fresh.CreatedAt, fresh.Health = w.ID, w.CreatedAt, w.Health
+	*w = fresh
+}
+
 // NotConfigured is the error of a delivery by a channel that lacks settings.
 func (c *Channel) NotConfigured(missing []string) *AttemptError {
 	return &AttemptError{Kind: ErrorConfig, Message: fmt.Sprintf("the channel %s is not configured: set its %s under /v2/channels/%s",

@@ -1,4 +1,127 @@
 package admin
 
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/buglehq/bugle/internal/store"
+	"github.com/buglehq/bugle/personnel"
+)
+
 // settings adds the pages of settings.
-func (s *server) settings() {}
+func (s *server) settings() {
+	s.page("GET /settings", "update_organization", s.showSettings)
+	s.page("POST /settings", "update_organization", s.saveSettings)
+	s.page("GET /targets", "view_any_webhook", s.showTargets)
+	s.accounts()
+	s.roles()
+	s.channels()
+	s.notifications()
+}
+
+type settingsPage struct {
+	frame
+	Form    *form
+	Inputs  []input
+	Example string // how the visitor's name is displayed
+}
+
+func (s *server) showSettings(v *visit) error {
+	return s.renderSettings(v, http.StatusOK, newForm(nil))
+}
+
+func (s *server) renderSettings(v *visit, status int, f *form) error {
+	p := &settingsPage{frame: v.newFrame("Organization", "settings"), Form: f}
+	p.Narrow = true
+	p.Inputs = f.fill([]input{
+		{Name: "name", Label: "Name", Kind: inputText, Required: true, Max: 255, Value: v.organization.Name},
+		{Name: "display_name_format", Label: "Display names", Kind: inputText, Required: true, Max: 255, Value: v.organization.DisplayNameFormat,
+			Help: "How users are called in payloads: {name}, {rank.name}, {rank.abbreviation}, {position.name}, {unit.name} and {status.name} stand for what the user has."},
+		{Name: "time_zone", Label: "Time zone", Kind: inputText, Required: true, Max: 64, Value: v.organization.TimeZone, Placeholder: "Europe/Berlin",
+			Help: "In which times are shown to those who have chosen none, such as Europe/Berlin or America/New_York."},
+	})
+	user, err := s.store.Get(v.Context(), v.actor.OrganizationID, &personnel.User, v.actor.UserID)
+	if err != nil {
+		return err
+	}
+	view, err := s.store.View(v.Context(), v.actor.OrganizationID)
+	if err != nil {
+		return err
+	}
+	if text := f.Get("display_name_format"); text != "" {
+		view.DisplayName = text
+	}
+	name, _ := user.Data(view).Get("display_name")
+	p.Example = fmt.Sprint(name)
+	return v.render(status, "settings.html", p)
+}
+
+func (s *server) saveSettings(v *visit) error {
+	f, err := v.form()
+	if err != nil {
+		return err
+	}
+	fields := map[string]string{}
+	for _, name := range []string{"name", "display_name_format", "time_zone"} {
+		fields[name] = strings.TrimSpace(f.Get(name))
+		if fields[name] == "" || utf8.RuneCountInString(fields[name]) > 255 {
+			f.add(name, "This is required, and may have 255 characters.")
+		}
+	}
+	if problem := checkTimeZone(fields["time_zone"]); problem != "" {
+		f.add("time_zone", problem)
+	}
+	if f.Failed() {
+		return s.renderSettings(v, http.StatusUnprocessableEntity, f)
+	}
+	err = s.store.Update(v.Context(), func(tx *store.Tx) error {
+		return tx.SetOrganization(v.actor.OrganizationID, fields["name"], fields["display_name_format"], fields["time_zone"])
+	})
+	if err != nil {
+		return err
+	}
+	v.flash("success", "Saved.")
+	return v.redirect("/settings")
+}
+
+type targetsPage struct {
+	frame
+	Address string
+	Checked bool
+	Allowed bool
+	Reason  string
+	Allow   []string
+	Deny    []string
+}
+
+// lookupTimeout is how long looking up a name may take.
+const lookupTimeout = 5 * time.Second
+
+// showTargets explains which addresses may be called, and says it of one.
+func (s *server) showTargets(v *visit) error {
+	p := &targetsPage{frame: v.newFrame("Targets", "targets"), Address: strings.TrimSpace(v.URL.Query().Get("address"))}
+	p.Lead, p.Narrow = "Which addresses webhooks may call.", true
+	if s.o.Guard != nil {
+		p.Allow, p.Deny = s.o.Guard.Entries()
+	}
+	if p.Address != "" && s.o.Guard != nil {
+		host := p.Address
+		if u, err := url.Parse(p.Address); err == nil && u.Hostname() != "" {
+			host = u.Hostname()
+		}
+		ctx, cancel := context.WithTimeout(v.Context(), lookupTimeout)
+		defer cancel()
+		p.Checked = true
+		if err := s.o.Guard.Check(ctx, host); err != nil {
+			p.Reason = err.Error()
+		} else {
+			p.Allowed = true
+		}
+	}
+	return v.render(http.StatusOK, "targets.html", p)
+}

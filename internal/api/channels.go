@@ -132,9 +132,7 @@ func (s *server) updateChannel(q *request) error {
 // settings.
 func (s *server) clearChannel(q *request) error {
 	return s.changeChannel(q, func(lane *bugle.Webhook) error {
-		fresh := bugle.ChannelByName(lane.Channel).Lane(lane.OrganizationID)
-		fresh.ID, fresh.CreatedAt, fresh.Health = lane.ID, lane.CreatedAt, lane.Health
-		*lane = fresh
+		lane.ClearChannel()
 		return nil
 	})
 }

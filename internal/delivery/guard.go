@@ -67,6 +67,27 @@ func (g *Guard) dial(ctx context.Context, dialer net.Dialer, network, address st
 	return dialer.DialContext(ctx, network, address)
 }
 
+// Check looks a host up and says why it may not be called; nil if it may. Nothing is sent to it.
+func (g *Guard) Check(ctx context.Context, host string) error {
+	host = plainHost(strings.TrimSuffix(strings.TrimPrefix(host, "["), "]"))
+	if err := g.checkHost(host); err != nil {
+		return err
+	}
+	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	if err != nil {
+		return refuse(bugle.ErrorDNS, "the host %s cannot be found", host)
+	}
+	for _, addr := range addrs {
+		if err := g.checkAddr(host, addr); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Entries are what the operator allows and denies, as texts.
+func (g *Guard) Entries() (allow, deny []string) { return g.allow.entries(), g.deny.entries() }
+
 // checkHost says what can be said before the host is looked up.
 func (g *Guard) checkHost(host string) error {
 	if g.deny.hasHost(host) {
@@ -143,6 +164,14 @@ func (t *targetList) add(entry string) error {
 	}
 	t.hosts = append(t.hosts, host)
 	return nil
+}
+
+func (t *targetList) entries() []string {
+	entries := slices.Clone(t.hosts)
+	for _, p := range t.prefixes {
+		entries = append(entries, p.String())
+	}
+	return entries
 }
 
 func (t *targetList) hasAddr(addr netip.Addr) bool {

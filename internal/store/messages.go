@@ -403,6 +403,20 @@ func (s *Store) Notifications(ctx context.Context, organizationID, userID int64,
 	return page, nil
 }
 
+// maxUnread is how far unread notifications are counted.
+const maxUnread = 99
+
+// Unread returns how many notifications of a user are not read, counted up to 99.
+func (s *Store) Unread(ctx context.Context, organizationID, userID int64) (n int, err error) {
+	err = s.view().one(ctx, []any{&n}, `
+		SELECT COUNT(*) FROM (SELECT 1 FROM notifications WHERE user_id = $1 AND organization_id = $2 AND read_us = 0 LIMIT $3) AS some`,
+		userID, organizationID, maxUnread)
+	if err != nil {
+		return 0, fmt.Errorf("count notifications of user %d: %w", userID, err)
+	}
+	return n, nil
+}
+
 // ReadNotification notes that a notification was read, or that it was not, and returns it.
 func (tx *Tx) ReadNotification(organizationID, id int64, isRead bool) (*bugle.Notification, error) {
 	read := int64(0)

@@ -1297,6 +1297,7 @@ CREATE TABLE notifications (
     read_us         INTEGER NOT NULL DEFAULT 0 -- 0: not read
 );
 CREATE INDEX notifications_user ON notifications (user_id, organization_id, id);
+CREATE INDEX notifications_unread ON notifications (user_id, organization_id) WHERE read_us = 0;
 CREATE INDEX notifications_message ON notifications (message_id);
 
 -- Who may sign in to the panel, and what he may do there.
