@@ -22,7 +22,7 @@ type kindPage struct {
 	Values []namedCell
 	Custom []namedCell
 	Parts  []kindPart // what belongs to it
-	Empty  []link // what could belong to it, and does not yet: where it is made
+	Empty  []link     // what could belong to it, and does not yet: where it is made
 	Links  []kindLinks
 	Edit   bool
 	Delete bool
