@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -256,7 +257,7 @@ func TestSignIn_changedMeanwhile(t *testing.T) {
 				result <- err
 			}()
 			for comparing := 0; comparing == 0; comparing = signin.Comparing() {
-				time.Sleep(time.Millisecond)
+				runtime.Gosched()
 			}
 			storetest.Change(t, s, change)
 			leave()
