@@ -31,11 +31,14 @@ type Delivery struct {
 	RequestID      string // the event's
 	TraceID        string // the event's
 	RunID          int64  // the automation run whose action it is; 0: it is none
-	Sequence       int64  // counts the deliveries of the webhook from 1, without gaps, in event order
+	ResourceKind   string // the event's; empty: it is about none
+	ResourceID     int64
+	Sequence       int64 // counts the deliveries of the webhook from 1, without gaps, in event order
 	State          DeliveryState
 	AttemptsCount  int
 	NextAttemptAt  time.Time // zero unless pending
 	Status         int       // HTTP status of the last attempt; 0 if there was none
+	Reason         string    // the words of its status line
 	Took           time.Duration
 	Error          *AttemptError // of the last attempt; nil if there was none
 	CreatedAt      time.Time

@@ -118,17 +118,12 @@ func (s *server) showDelivery(q *request) error {
 	return q.data(http.StatusOK, data)
 }
 
-// masked are the headers that nobody should be able to copy out of the log.
-var masked = []string{"Signature", "webhook-signature"}
-
 // requestData renders the request of the last attempt, or of the next if there was none, as the
 // webhook is now; null if the webhook was deleted before it was ever called.
 func (s *server) requestData(q *request, d *bugle.Delivery, envelope []byte, attempts []*bugle.Attempt) (any, error) {
 	var last *bugle.Attempt
-	at := s.o.Clock.Now()
 	if len(attempts) > 0 {
 		last = attempts[len(attempts)-1]
-		at = last.StartedAt
 	}
 	if d.Channel != "" {
 		return s.callData(q, d, envelope, last)
@@ -143,21 +138,13 @@ func (s *server) requestData(q *request, d *bugle.Delivery, envelope []byte, att
 	if err != nil {
 		return nil, err
 	}
-	if last != nil {
-		w.URL = last.URL
-		w.Method = strings.ToLower(last.Method)
-	}
-	r, err := delivery.NewRequest(w, d.ID, envelope, at, s.o.UserAgent)
+	r, err := delivery.ShownRequest(w, d.ID, envelope, last, s.o.Clock.Now(), s.o.UserAgent)
 	if err != nil {
 		return nil, err
 	}
 	headers := value.NewArray(len(r.Header))
 	for _, name := range sortedNames(r.Header) {
-		h := bugle.MaskHeader(bugle.Header{Name: name, Value: r.Header[name][0]})
-		if slices.Contains(masked, name) {
-			h.Value = bugle.Mask("")
-		}
-		headers.Set(h.Name, h.Value)
+		headers.Set(name, r.Header[name][0])
 	}
 	return value.Map("method", r.Method, "url", r.URL, "headers", headers), nil
 }

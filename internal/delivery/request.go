@@ -3,7 +3,9 @@ package delivery
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/buglehq/bugle"
@@ -45,6 +47,31 @@ func NewRequest(w *bugle.Webhook, deliveryID int64, envelope []byte, at time.Tim
 	}
 	for _, h := range w.Headers {
 		r.Header[http.CanonicalHeaderKey(h.Name)] = []string{h.Value}
+	}
+	return r, nil
+}
+
+// masked are the headers that nobody should be able to copy out of the log.
+var masked = []string{"Signature", "webhook-signature"}
+
+// ShownRequest returns the request of a delivery's last attempt, or of the first if there was none and it were
+// made now, as people may see it: signatures and other credentials in the headers are masked. It is built of the
+// webhook as it is today, but for what the attempt knows.
+func ShownRequest(w *bugle.Webhook, deliveryID int64, envelope []byte, last *bugle.Attempt, now time.Time, userAgent string) (*Request, error) {
+	as := *w
+	if last != nil {
+		as.URL, as.Method, now = last.URL, strings.ToLower(last.Method), last.StartedAt
+	}
+	r, err := NewRequest(&as, deliveryID, envelope, now, userAgent)
+	if err != nil {
+		return nil, err
+	}
+	for name, values := range r.Header {
+		h := bugle.MaskHeader(bugle.Header{Name: name, Value: values[0]})
+		if slices.Contains(masked, name) {
+			h.Value = bugle.Mask("")
+		}
+		r.Header[name] = []string{h.Value}
 	}
 	return r, nil
 }

@@ -31,7 +31,7 @@ type DeliveryFilter struct {
 
 const deliveryColumns = `d.id, d.organization_id, d.webhook_id, d.event_id, e.name, e.request_id, e.trace_id, CASE WHEN e.addressed THEN e.run_id ELSE 0 END, d.sequence, d.state, d.attempts,
 	d.next_attempt_us, COALESCE(a.status_code, 0), COALESCE(a.duration_us, 0), COALESCE(a.error_kind, ''), COALESCE(a.error_message, ''),
-	d.created_us, d.finished_us, COALESCE(w.channel, '')`
+	d.created_us, d.finished_us, COALESCE(w.channel, ''), COALESCE(a.reason, ''), e.resource_kind, e.resource_id`
 
 // fromDeliveries joins the event, the webhook or lane if it is still there, and the last attempt.
 const fromDeliveries = ` FROM deliveries d JOIN events e ON e.id = d.event_id
@@ -44,7 +44,7 @@ func scanDelivery(scan func(to ...any) error) (*bugle.Delivery, error) {
 	var state int
 	var next, took, created, finished int64
 	err := scan(&d.ID, &d.OrganizationID, &d.WebhookID, &d.EventID, &d.Event, &d.RequestID, &d.TraceID, &d.RunID, &d.Sequence, &state, &d.AttemptsCount,
-		&next, &d.Status, &took, &e.Kind, &e.Message, &created, &finished, &d.Channel)
+		&next, &d.Status, &took, &e.Kind, &e.Message, &created, &finished, &d.Channel, &d.Reason, &d.ResourceKind, &d.ResourceID)
 	if err != nil {
 		return nil, err
 	}
@@ -102,6 +102,33 @@ func (s *Store) Deliveries(ctx context.Context, organizationID int64, f Delivery
 		return page, fmt.Errorf("list deliveries: %w", err)
 	}
 	return page, nil
+}
+
+// DeliveriesByID returns those of the deliveries that are the organization's and meet the filter, newest first.
+func (s *Store) DeliveriesByID(ctx context.Context, organizationID int64, ids []int64, f DeliveryFilter) ([]*bugle.Delivery, error) {
+	filter, err := f.conditions()
+	if err != nil {
+		return nil, fmt.Errorf("read deliveries: %w", err)
+	}
+	filter.add("d.organization_id = ?", organizationID)
+	filter.add("d.id IN (SELECT value FROM json_each(?))", idList(ids))
+	if f.WebhookID != 0 {
+		filter.add("d.webhook_id = ?", f.WebhookID)
+	}
+	if f.Channel != "" {
+		filter.add("w.channel = ?", f.Channel)
+	}
+	var list []*bugle.Delivery
+	text, args := deliverySource.query(deliveryColumns, strings.TrimPrefix(fromDeliveries, " FROM "), filter.on(&deliverySource), " ORDER BY d.id DESC")
+	err = s.view().each(ctx, func(scan func(to ...any) error) error {
+		d, err := scanDelivery(scan)
+		list = append(list, d)
+		return err
+	}, text, args...)
+	if err != nil {
+		return nil, fmt.Errorf("read deliveries: %w", err)
+	}
+	return list, nil
 }
 
 // deliverySource is all deliveries.
