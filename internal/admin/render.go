@@ -58,6 +58,8 @@ var functions = template.FuncMap{
 	"dict":      dict,
 	"count":     thousands,
 	"took":      tookText,
+	"countdown": countdown,
+	"errorWord": errorWord,
 }
 
 // icon is one of the sprite's pictures. It says nothing to those who listen: what it means is in the text.
@@ -140,6 +142,12 @@ func tookText(d time.Duration) string {
 		return fmt.Sprintf("%.1f s", d.Seconds())
 	}
 	return d.Round(time.Second).String()
+}
+
+// countdown shows how long it is until a moment, where the page is not at hand: without JavaScript in UTC.
+func countdown(at time.Time) template.HTML {
+	shown := at.UTC().Format("2006-01-02 15:04:05 UTC")
+	return template.HTML(`<time datetime="` + at.UTC().Format(time.RFC3339Nano) + `" data-countdown title="` + shown + `">` + shown + `</time>`)
 }
 
 // A frame is what every page has around its content. Page structs embed it.
