@@ -180,6 +180,7 @@ func serve(ctx context.Context, c serverConfig) error {
 	if closeErr := server.Shutdown(closing); closeErr != nil {
 		server.Close()
 	}
+	panel.Close() // and it waits for what it does in the background
 	stopActing()
 	acts.Wait()
 	stopSending()

@@ -47,16 +47,22 @@ type server struct {
 	signIn   *signin.Authenticator
 	preview  *dispatch.Previewer
 	live     *live
+	jobs     *jobs
 }
 
 // A Panel answers requests for pages.
 type Panel struct {
 	http.Handler
 	live *live
+	jobs *jobs
 }
 
-// Close ends the streams of pages that are open, which would keep the server from stopping.
-func (p *Panel) Close() { p.live.close() }
+// Close ends the streams of pages that are open, which would keep the server from stopping, and stops what the
+// panel does in the background, for which it waits.
+func (p *Panel) Close() {
+	p.live.close()
+	p.jobs.close()
+}
 
 // New returns the panel. The store must not have been changed yet: lists that follow what happens are told
 // of commits.
@@ -69,7 +75,7 @@ func New(s *store.Store, o Options) *Panel {
 	}
 	srv := &server{
 		store: s, o: o, mux: http.NewServeMux(), sessions: newSessions(s, o), signIn: signin.New(s, o.Clock),
-		preview: &dispatch.Previewer{Store: s, Clock: o.Clock}, live: newLive(o.Clock),
+		preview: &dispatch.Previewer{Store: s, Clock: o.Clock}, live: newLive(o.Clock), jobs: newJobs(),
 	}
 	s.Notify(srv.live.committed)
 	srv.entrance()
@@ -84,7 +90,7 @@ func New(s *store.Store, o Options) *Panel {
 	srv.keys()
 	srv.settings()
 	srv.mux.Handle("GET "+assets.Prefix, assets.Handler())
-	return &Panel{srv.frame(srv.sameOrigin(srv.sessions.LoadAndSave(http.HandlerFunc(srv.dispatch)))), srv.live}
+	return &Panel{srv.frame(srv.sameOrigin(srv.sessions.LoadAndSave(http.HandlerFunc(srv.dispatch)))), srv.live, srv.jobs}
 }
 
 // dispatch answers with the page of the path, or says that there is none.
