@@ -13,7 +13,6 @@ import (
 
 	"github.com/buglehq/bugle"
 	"github.com/buglehq/bugle/internal/store"
-	"github.com/buglehq/bugle/personnel"
 )
 
 // deliveries adds the log of webhooks.
@@ -151,23 +150,6 @@ func (v *visit) webhookOptions() ([]option, error) {
 	return options, nil
 }
 
-// eventOptions are the events that there are, by what they are about.
-func eventOptions(more ...string) []option {
-	var options []option
-	for _, name := range personnel.EventNames() {
-		stem, _, _ := strings.Cut(name, ".")
-		group := stem
-		if k := personnel.ByName(stem); k != nil {
-			group = k.Class
-		}
-		options = append(options, option{Value: name, Label: name, Group: group})
-	}
-	for _, name := range more {
-		options = append(options, option{Value: name, Label: name, Group: "Other"})
-	}
-	return options
-}
-
 func (v *visit) deliveryFilterInputs() ([]filter, error) {
 	hooks, err := v.webhookOptions()
 	if err != nil {
@@ -181,7 +163,7 @@ func (v *visit) deliveryFilterInputs() ([]filter, error) {
 		v.filterBy("webhook", "Webhook", "All", hooks),
 		v.filterBy("state", "State", "All", []option{{Value: "pending", Label: "Waiting or retrying"}, {Value: "delivered", Label: "Delivered"},
 			{Value: "failed", Label: "Failed"}, {Value: "cancelled", Label: "Cancelled"}}),
-		v.filterBy("event", "Event", "All", eventOptions(bugle.TestEvent, bugle.SendEvent)),
+		v.filterBy("event", "Event", "All", append(eventOptions(), option{Value: bugle.SendEvent, Label: bugle.SendEvent, Group: "Other"})),
 		v.filterBy("status", "Answer", "All", []option{{Value: "2xx", Label: "2xx: taken"}, {Value: "3xx", Label: "3xx: redirected"},
 			{Value: "4xx", Label: "4xx: refused"}, {Value: "5xx", Label: "5xx: receiver in trouble"}, {Value: "none", Label: "No answer"}}),
 		v.filterBy("error", "Problem", "All", kinds),
@@ -377,14 +359,6 @@ func (s *server) exportDeliveries(v *visit, f store.DeliveryFilter) error {
 			return nil
 		}, func(d *bugle.Delivery) int64 { return d.ID })
 	})
-}
-
-// timeCell is a time in a file, empty if there is none.
-func timeCell(at time.Time) string {
-	if at.IsZero() {
-		return ""
-	}
-	return bugle.FormatTime(at)
 }
 
 // walkLog goes through all pages of a log, the newest first.

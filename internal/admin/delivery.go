@@ -62,12 +62,12 @@ type body struct {
 
 func newBody(data []byte) *body {
 	b := &body{Raw: strings.ToValidUTF8(string(data), "\uFFFD"), Size: len(data)}
-	b.Pretty, b.JSON = prettyJSON(data)
+	b.Pretty, b.JSON = indentJSON(data)
 	return b
 }
 
-// prettyJSON writes JSON by lines and with its characters as they are, rather than as \u00e9 or \/.
-func prettyJSON(data []byte) (string, bool) {
+// indentJSON writes JSON by lines and with its characters as they are, rather than as \u00e9 or \/.
+func indentJSON(data []byte) (string, bool) {
 	var out bytes.Buffer
 	if len(bytes.TrimSpace(data)) == 0 || json.Indent(&out, data, "", "  ") != nil {
 		return "", false
@@ -84,7 +84,7 @@ func prettyJSON(data []byte) (string, bool) {
 			b.WriteByte('/')
 			i++
 		case 'u':
-			r, size := unescape(text[i:])
+			r, size := escapedRune(text[i:])
 			if r >= 0 && unicode.IsPrint(r) && r != '"' && r != '\\' {
 				b.WriteRune(r)
 			} else {
@@ -99,8 +99,8 @@ func prettyJSON(data []byte) (string, bool) {
 	return b.String(), true
 }
 
-// unescape reads \uXXXX, or the two of them that stand for one character.
-func unescape(text string) (r rune, size int) {
+// escapedRune reads \uXXXX, or the two of them that stand for one character.
+func escapedRune(text string) (r rune, size int) {
 	unit := func(at int) rune {
 		if len(text) < at+6 || text[at:at+2] != `\u` {
 			return -1
