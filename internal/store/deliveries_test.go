@@ -23,7 +23,7 @@ func TestDelivery_readsBack(t *testing.T) {
 		user(t, s, "Jane Roe")
 		want := &bugle.Delivery{
 			ID: 1, OrganizationID: 1, WebhookID: w.ID, EventID: 1, Event: "user.created", RequestID: storetest.Actor().RequestID,
-			TraceID: storetest.Actor().TraceID, Sequence: 1, State: bugle.Pending, NextAttemptAt: storetest.Start, CreatedAt: storetest.Start,
+			TraceID: storetest.Actor().TraceID, ResourceKind: "user", ResourceID: 1, Sequence: 1, State: bugle.Pending, NextAttemptAt: storetest.Start, CreatedAt: storetest.Start,
 		}
 		if got := delivery(t, s, 1); !reflect.DeepEqual(got, want) {
 			t.Errorf("the delivery is\n     %+v\nwant %+v", got, want)
@@ -31,7 +31,7 @@ func TestDelivery_readsBack(t *testing.T) {
 		clock.Advance(time.Second)
 		record(t, s, result(want, 503, bugle.Outcome{State: bugle.Failed}))
 		want.State, want.AttemptsCount, want.Status, want.Took = bugle.Failed, 1, 503, 20*time.Millisecond
-		want.Error = &bugle.AttemptError{Kind: bugle.ErrorStatus, Message: "answered 503"}
+		want.Reason, want.Error = "Whatever", &bugle.AttemptError{Kind: bugle.ErrorStatus, Message: "answered 503"}
 		want.NextAttemptAt, want.FinishedAt = time.Time{}, storetest.Start.Add(time.Second)
 		if got := delivery(t, s, 1); !reflect.DeepEqual(got, want) {
 			t.Errorf("the failed delivery is\n     %+v\nwant %+v", got, want)
@@ -261,6 +261,39 @@ func TestCancel(t *testing.T) {
 			err := s.Update(t.Context(), func(tx *store.Tx) error { _, err := tx.Cancel(1, id); return err })
 			if !errors.Is(err, bugle.ErrConflict) || !strings.Contains(err.Error(), want) {
 				t.Errorf("cancelling delivery %d: %v, want ErrConflict, %s", id, err, want)
+			}
+		}
+	})
+}
+
+// Only those are read that are the organization's and meet the filter.
+func TestStore_DeliveriesByID(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store, clock *clockwork.FakeClock) {
+		w := storetest.AddWebhook(t, s, "https://example.com/hook", nil)
+		user(t, s, "Jane Roe")
+		user(t, s, "John Doe")
+		record(t, s, result(delivery(t, s, 1), 503, bugle.Outcome{State: bugle.Failed}))
+		for _, c := range []struct {
+			organization int64
+			filter       store.DeliveryFilter
+			want         []int64
+		}{
+			{1, store.DeliveryFilter{}, []int64{2, 1}},
+			{2, store.DeliveryFilter{}, nil},
+			{1, store.DeliveryFilter{State: bugle.Failed}, []int64{1}},
+			{1, store.DeliveryFilter{StatusClass: "5xx", Event: "user.created", WebhookID: w.ID}, []int64{1}},
+			{1, store.DeliveryFilter{WebhookID: w.ID + 1}, nil},
+			{1, store.DeliveryFilter{Channel: "mail"}, nil},
+			{1, store.DeliveryFilter{Since: clock.Now().Add(time.Second)}, nil},
+			{1, store.DeliveryFilter{RequestPrefix: storetest.Actor().RequestID[:4]}, []int64{2, 1}},
+		} {
+			list, err := s.DeliveriesByID(t.Context(), c.organization, []int64{1, 2, 3}, c.filter)
+			var got []int64
+			for _, d := range list {
+				got = append(got, d.ID)
+			}
+			if err != nil || !reflect.DeepEqual(got, c.want) {
+				t.Errorf("organization %d, %+v: %v, %v; want %v", c.organization, c.filter, got, err, c.want)
 			}
 		}
 	})
