@@ -179,7 +179,7 @@ func (s *server) listDeliveries(v *visit) error {
 		return s.exportDeliveries(v, f)
 	}
 	p := &deliveriesPage{frame: v.newFrame("Webhook Logs", "webhook-logs"), Problems: problems, Filtered: v.filtered()}
-	p.Lead = "What was sent to webhooks, and by channels for messages, and how it was answered. The newest is on top."
+	p.Lead = "What was sent, and how it was answered."
 	var err error
 	if p.Filters, err = v.deliveryFilterInputs(); err != nil {
 		return err

@@ -99,7 +99,7 @@ func (s *server) listEvents(v *visit) error {
 		return s.exportEvents(v, read)
 	}
 	p := &eventsPage{frame: v.newFrame("Event Log", "event-log"), Filters: v.eventFilterInputs(), Problems: problems, Filtered: v.filtered()}
-	p.Lead = "Everything that happened, whether it was sent anywhere or not. The newest is on top."
+	p.Lead = "Everything that happened, whether it was sent anywhere or not."
 	if len(problems) > 0 {
 		return v.render(http.StatusUnprocessableEntity, "events.html", p)
 	}
