@@ -27,12 +27,12 @@ type eventsPage struct {
 	Filters  []filter
 	Problems []string
 	Filtered bool
-	Rows     []eventRow
+	Rows     []loggedRow
 	Pager    pager
 }
 
-// An eventRow is an event in a list.
-type eventRow struct {
+// An loggedRow is an event in a list.
+type loggedRow struct {
 	*store.LoggedEvent
 	Resource link
 	Causer   link // zero: nobody is known
@@ -108,7 +108,7 @@ func (s *server) listEvents(v *visit) error {
 	if err != nil {
 		return err
 	}
-	if p.Rows, err = v.eventRows(page.Items); err != nil {
+	if p.Rows, err = v.loggedRows(page.Items); err != nil {
 		return err
 	}
 	p.Pager = logPagerOf(v, at, page, eventID)
@@ -117,8 +117,8 @@ func (s *server) listEvents(v *visit) error {
 
 func eventID(e *store.LoggedEvent) int64 { return e.ID }
 
-// eventRows adds to events what a list shows of them.
-func (v *visit) eventRows(list []*store.LoggedEvent) ([]eventRow, error) {
+// loggedRows adds to events what a list shows of them.
+func (v *visit) loggedRows(list []*store.LoggedEvent) ([]loggedRow, error) {
 	causers := make([]int64, len(list))
 	for i, e := range list {
 		causers[i] = e.CauserID
@@ -127,9 +127,9 @@ func (v *visit) eventRows(list []*store.LoggedEvent) ([]eventRow, error) {
 	if err != nil {
 		return nil, err
 	}
-	rows := make([]eventRow, len(list))
+	rows := make([]loggedRow, len(list))
 	for i, e := range list {
-		rows[i] = eventRow{e, v.resource(e.ResourceKind, e.ResourceID), users[e.CauserID]}
+		rows[i] = loggedRow{e, v.resource(e.ResourceKind, e.ResourceID), users[e.CauserID]}
 	}
 	return rows, nil
 }
@@ -139,7 +139,7 @@ func (s *server) exportEvents(v *visit, read func(context.Context, store.PageReq
 	head := []string{"id", "created_at", "event", "resource", "caused_by", "deliveries", "runs", "request_id", "trace_id"}
 	return v.csv("event-log", head, func(write func(row []string) error) error {
 		return walkLog(v.Context(), read, func(list []*store.LoggedEvent) error {
-			rows, err := v.eventRows(list)
+			rows, err := v.loggedRows(list)
 			if err != nil {
 				return err
 			}
@@ -157,7 +157,7 @@ func (s *server) exportEvents(v *visit, read func(context.Context, store.PageReq
 
 type eventPage struct {
 	frame
-	Event       eventRow
+	Event       loggedRow
 	Envelope    *body
 	Changes     []changeRow
 	Root        link // the event that began the chain; zero: this is the first
@@ -185,13 +185,6 @@ type reasonRow struct {
 	Values   []partRow
 }
 
-// A partRow is a part of a condition with its value.
-type partRow struct {
-	Source, Value string
-	False, Failed bool
-	NotCame       bool // it did not come to this part
-}
-
 // maxEventDeliveries is how many deliveries an event's page shows.
 const maxEventDeliveries = 100
 
@@ -205,7 +198,7 @@ func (s *server) showEvent(v *visit) error {
 	if err != nil {
 		return err
 	}
-	rows, err := v.eventRows([]*store.LoggedEvent{e})
+	rows, err := v.loggedRows([]*store.LoggedEvent{e})
 	if err != nil {
 		return err
 	}
@@ -336,12 +329,6 @@ func (p *eventPage) reasonRow(r dispatch.Reason) reasonRow {
 	if r.RunID != 0 {
 		row.Run = p.guarded("view_automation_log", fmt.Sprintf("/automation-logs/%d", r.RunID), fmt.Sprintf("Run %d", r.RunID))
 	}
-	for _, part := range r.Parts {
-		one := partRow{Source: part.Source, Failed: part.Failed, NotCame: !part.Evaluated && !part.Failed}
-		if part.Evaluated {
-			one.Value, one.False = dispatch.Brief(part.Value), part.Value == false
-		}
-		row.Values = append(row.Values, one)
-	}
+	row.Values = partRows(r.Parts)
 	return row
 }

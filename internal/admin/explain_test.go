@@ -72,7 +72,7 @@ func TestExplain(t *testing.T) {
 	}
 }
 
-func TestPrettyJSON(t *testing.T) {
+func TestIndentJSON(t *testing.T) {
 	for text, want := range map[string]string{
 		`{"a":"\/\u00e9"}`:                   "{\n  \"a\": \"/é\"\n}",
 		`["\ud83d\ude00","\ud83d","\u0000"]`: "[\n  \"😀\",\n  \"\\ud83d\",\n  \"\\u0000\"\n]",
@@ -80,7 +80,7 @@ func TestPrettyJSON(t *testing.T) {
 		`not json`:                           "",
 		` `:                                  "",
 	} {
-		if got, ok := prettyJSON([]byte(text)); got != want || ok != (want != "") {
+		if got, ok := indentJSON([]byte(text)); got != want || ok != (want != "") {
 			t.Errorf("%s is %q, %v; want %q", text, got, ok, want)
 		}
 	}
