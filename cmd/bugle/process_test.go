@@ -25,7 +25,9 @@ func TestMain(m *testing.M) {
 		os.Unsetenv(asBugle)
 		main()
 	}
-	os.Exit(m.Run())
+	status := m.Run()
+	endBrowser()
+	os.Exit(status)
 }
 
 // program is a process of bugle.
