@@ -14,6 +14,8 @@ const (
 	perPage = 25
 	// countTo is how far lists count their rows. Beyond it they say "more than".
 	countTo = 10_000
+	// countFiltered is how far logs count what their filters let through, which takes longer.
+	countFiltered = 1000
 )
 
 // paging returns the part of a list that the query asks for.
@@ -33,6 +35,9 @@ func (v *visit) paging() store.PageRequest {
 func (v *visit) logPaging() store.PageRequest {
 	p := v.paging()
 	p.Number = 1
+	if v.filtered() {
+		p.CountTo = countFiltered
+	}
 	query := v.URL.Query()
 	p.Before, _ = strconv.ParseInt(query.Get("before"), 10, 64)
 	p.After, _ = strconv.ParseInt(query.Get("after"), 10, 64)
