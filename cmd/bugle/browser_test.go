@@ -459,3 +459,10 @@ func (b *tab) faults() []string {
 	}
 	return found
 }
+
+// forget empties the cache.
+func (b *tab) forget() {
+	b.t.Helper()
+	call(b, network.ClearBrowserCache, cdp.Empty{})
+	b.transferred()
+}

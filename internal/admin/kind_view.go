@@ -105,7 +105,7 @@ func (a *kindArea) show(v *visit) error {
 		return err
 	}
 	if a.kind.Emits && v.Can("view_any_event_log") {
-		p.Events = "/event-log?" + url.Values{"kind": {a.kind.Name}, "id": {strconv.FormatInt(r.ID(), 10)}}.Encode()
+		p.Events = "/event-log?" + url.Values{"kind": {a.kind.Name}, "resource": {strconv.FormatInt(r.ID(), 10)}}.Encode()
 	}
 	if a.kind.Name == "user" {
 		a.head(v, r, p)
