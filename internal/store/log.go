@@ -355,10 +355,6 @@ func readLog[T any](ctx context.Context, c conn, sources []source, f *logFilter,
 		}
 		return page, nil
 	}
-	if first && skip == 0 && page.Incomplete && p.CountTo > 0 { // counting would look at the same rows again
-		page.Total, page.More = len(ids), true
-		return page, nil
-	}
 	page.Total, page.More, err = total(ctx, c, narrowed, f, p)
 	return page, err
 }
