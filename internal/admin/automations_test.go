@@ -1,6 +1,7 @@
 package admin_test
 
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -480,4 +481,37 @@ func TestAutomations_permissions(t *testing.T) {
 	if _, err := p.store.Automation(t.Context(), 1, 1); err != nil {
 		t.Error(err)
 	}
+}
+
+// A run that ends while the log is open comes into it, if it is one that the page lists.
+func TestAutomationLogs_live(t *testing.T) {
+	p := newAutomationsPanel(t)
+	hook := storetest.AddWebhook(t, p.store, "https://example.com/hook", func(w *bugle.Webhook) { w.Events = nil })
+	p.add("name", "First "+nasty, "trigger", "rankrecord.created", "webhook_id", hook.ID)
+	p.add("name", "Second", "trigger", "rankrecord.created", "webhook_id", hook.ID)
+	answer, err := p.client.Do(p.request("GET", "/automation-logs/stream?automation=1", nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	lines := bufio.NewScanner(answer.Body)
+	lines.Scan() // the page follows from here on
+	p.promote()
+	p.runs()
+	for lines.Scan() {
+		text, ok := strings.CutPrefix(lines.Text(), "data: ")
+		if !ok {
+			continue
+		}
+		var item struct{ ID, HTML string }
+		if err := json.Unmarshal([]byte(text), &item); err != nil {
+			t.Fatal(err)
+		}
+		if item.ID != "run-1" {
+			t.Errorf("got the row %s", item.ID)
+		}
+		wantTexts(t, "the row", item.HTML, `<tr id="run-1">`, "First &lt;script&gt;", "Executed", "/automation-logs/1")
+		return
+	}
+	t.Fatal("the stream ended: ", lines.Err())
 }
