@@ -33,8 +33,9 @@ import (
 
 // benchCommands are what can be measured; without a word it is deliveries.
 type benchCommands struct {
-	Deliveries benchCommand    `cmd:"" default:"withargs" help:"Measure deliveries against the limit of a bare client (the default)."`
-	API        benchAPICommand `cmd:"" name:"api" help:"Measure lists and searches against the same queries by SQL alone."`
+	Deliveries benchCommand      `cmd:"" default:"withargs" help:"Measure deliveries against the limit of a bare client (the default)."`
+	API        benchAPICommand   `cmd:"" name:"api" help:"Measure lists and searches against the same queries by SQL alone."`
+	Panel      benchPanelCommand `cmd:"" name:"panel" help:"Measure the pages of the panel with a long log."`
 }
 
 // benchCommand is `bugle bench`.

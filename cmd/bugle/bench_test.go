@@ -60,3 +60,27 @@ func TestBenchAPI_refusesOptions(t *testing.T) {
 		}
 	}
 }
+
+func TestBenchPanel(t *testing.T) {
+	status, stdout, stderr := runBugle(t, "", "bench", "panel", "--deliveries", "500", "--requests", "10", "--json")
+	if status != 0 {
+		t.Fatalf("status %d, stderr %q", status, stderr)
+	}
+	var f panelFigures
+	if err := json.Unmarshal([]byte(stdout), &f); err != nil {
+		t.Fatalf("%v\n%s", err, stdout)
+	}
+	if f.Deliveries != 500 || len(f.Pages) != len(panelPages) {
+		t.Errorf("the figures are of %d deliveries and %d pages", f.Deliveries, len(f.Pages))
+	}
+	for _, p := range f.Pages {
+		if p.P50 <= 0 || p.P95 < p.P50 || p.P99 < p.P95 || p.Bytes == 0 {
+			t.Errorf("figures of %s are %+v", p.Path, p)
+		}
+	}
+	for _, args := range [][]string{{"--deliveries", "1"}, {"--requests", "1"}} {
+		if status, _, stderr := runBugle(t, "", append([]string{"bench", "panel"}, args...)...); status == 0 || !strings.Contains(stderr, args[0]+" is ") {
+			t.Errorf("%v: status %d, stderr %q", args, status, stderr)
+		}
+	}
+}

@@ -69,8 +69,9 @@ func (s *Store) FillLog(ctx context.Context, organizationID int64, n int) error 
 
 // fillStats writes as much as 400 days of hours and two of minutes come to.
 func (tx *Tx) fillStats(organizationID, now int64, n int) error {
-	t := &tally{attempts: int64(n / 720), took: int64(n/720) * 20000}
-	for i := range n / 720 {
+	each := max(n/720, 1)
+	t := &tally{attempts: int64(each), took: int64(each) * 20000}
+	for i := range each {
 		t.latency.Add(time.Duration(1+i%200) * time.Millisecond)
 	}
 	t.delivered, t.failed = t.attempts-t.attempts/20, t.attempts/20
