@@ -1,6 +1,6 @@
 STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: test lint bench fuzz fuzz-expression fuzz-twig fuzz-others
+.PHONY: test lint bench screenshots fuzz fuzz-expression fuzz-twig fuzz-others
 
 test:
 	go test -race ./...
@@ -12,6 +12,10 @@ lint:
 
 bench:
 	go run ./cmd/bugle bench
+
+# The pictures of the documents, by Chromium.
+screenshots:
+	BUGLE_SCREENSHOTS=$(CURDIR)/docs/screenshots go test ./cmd/bugle -count 1 -run '^TestScreenshots$$'
 
 # Each fuzz target for a few seconds; FUZZTIME=10m for more, FUZZFLAGS for flags of go test.
 FUZZTIME ?= 5s
