@@ -55,7 +55,7 @@ type dashboardEvent struct {
 const (
 	maxOverseen   = 200 // webhooks that the dashboard looks at
 	shownWebhooks = 5
-	latestEvents   = 10
+	latestEvents  = 10
 )
 
 func (s *server) showDashboard(v *visit) error {

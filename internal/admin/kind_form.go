@@ -386,6 +386,9 @@ func (a *kindArea) blank(values url.Values) *personnel.Resource {
 
 func (a *kindArea) showCreate(v *visit) error {
 	r := a.blank(v.URL.Query())
+	if f := a.kind.Field("author_id"); f != nil && !f.ReadOnly && r.Get("author_id") == nil {
+		r.Set("author_id", v.actor.UserID)
+	}
 	kf, err := a.newKindForm(v, r)
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	stdhtml "html"
 	"html/template"
 	"net/http"
+	"net/url"
 	"path"
 	"strings"
 	"time"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/buglehq/bugle"
 	"github.com/buglehq/bugle/internal/admin/assets"
+	"github.com/buglehq/bugle/internal/files"
 	"github.com/buglehq/bugle/internal/store"
 )
 
@@ -74,9 +76,21 @@ func themeIcon(theme, name string) template.HTML {
 
 // The policies for HTML that people have written: descriptions, messages, notes.
 var (
-	written = bluemonday.UGCPolicy().RequireNoReferrerOnLinks(true)
+	written = writtenPolicy()
 	no      = bluemonday.StrictPolicy()
 )
+
+// writtenPolicy lets through what the usual policy does, but of pictures only those that were uploaded: others
+// would ask for pages of this server, or of one that the browser refuses to ask.
+func writtenPolicy() *bluemonday.Policy {
+	p := bluemonday.UGCPolicy().RequireNoReferrerOnLinks(true)
+	p.RewriteSrc(func(u *url.URL) {
+		if u.Host != "" || !strings.HasPrefix(u.Path, files.Prefix) {
+			*u = url.URL{}
+		}
+	})
+	return p
+}
 
 // cleanHTML renders HTML that somebody has written, without what could do harm.
 func cleanHTML(text string) template.HTML { return template.HTML(written.Sanitize(text)) }
