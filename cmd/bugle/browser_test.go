@@ -368,13 +368,6 @@ func (b *tab) next(act func()) {
 	b.wait("the next page", `document.readyState === "complete" && !("before" in document.documentElement.dataset)`)
 }
 
-// confirm answers the question that a button asks.
-func (b *tab) confirm(answer string) {
-	b.t.Helper()
-	b.wait("a question", `!!document.querySelector("dialog[open]")`)
-	b.next(func() { b.clickIn("dialog[open]", answer) })
-}
-
 // see waits until a text can be read on the page.
 func (b *tab) see(text string) {
 	b.t.Helper()
