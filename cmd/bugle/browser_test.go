@@ -105,7 +105,6 @@ type tab struct {
 	mu       sync.Mutex
 	problems []string // what the console said, what the policy refused
 	expected []string // parts of problems that are none
-	received float64  // bytes of answers
 	sizes    map[string]float64
 	requests map[network.RequestID]string
 }
