@@ -299,7 +299,7 @@ func (b *tab) path() string { return eval[string](b, `location.pathname + locati
 func (b *tab) fill(label, text string) {
 	b.t.Helper()
 	b.wait("the field "+label, `!!control(%s)`, label)
-	kind := eval[string](b, `(() => { const c = control(%s); c.scrollIntoView({ block: "center" }); c.focus(); c.select?.(); return c.type || "editor" })()`, label)
+	kind := eval[string](b, `(() => { const c = control(%s); c.scrollIntoView({ block: "center", behavior: "instant" }); c.focus(); c.select?.(); return c.type || "editor" })()`, label)
 	switch kind {
 	case "date", "datetime-local", "time", "color", "range", "number":
 		eval[bool](b, `(() => { const c = control(%s); c.value = %s; c.dispatchEvent(new Event("input", { bubbles: true })); return c.dispatchEvent(new Event("change", { bubbles: true })) })()`, label, text)
@@ -337,12 +337,14 @@ func (b *tab) clickIn(selector, name string) {
 	b.clickOn(fmt.Sprintf("%q in %s", name, selector), `action(%s, %s)`, name, selector)
 }
 
-// clickOn clicks in the middle of an element, if nothing lies over it.
+// clickOn clicks in the middle of an element, once it stays where it is and if nothing lies over it.
 func (b *tab) clickOn(what, script string, args ...any) {
 	b.t.Helper()
-	b.wait(what+", to be clicked", `(() => { const e = `+script+`; if (!e) return false; e.scrollIntoView({ block: "center" });
+	b.wait(what+", to be clicked", `(() => { const e = `+script+`; if (!e) return false; e.scrollIntoView({ block: "center", behavior: "instant" });
 		const r = e.getClientRects()[0], at = document.elementFromPoint(r.x + r.width / 2, r.y + r.height / 2);
-		return !!at && (e.contains(at) || at.contains(e) || at.closest("label")?.control === e) })()`, slices.Clone(args)...)
+		const place = r.x + " " + r.y, stays = window.placeBefore === place;
+		window.placeBefore = place;
+		return stays && !!at && (e.contains(at) || at.contains(e) || at.closest("label")?.control === e) })()`, slices.Clone(args)...)
 	at := eval[[]float64](b, `(() => { const r = (`+script+`).getClientRects()[0]; return [r.x + r.width / 2, r.y + r.height / 2] })()`, args...)
 	b.do(chromedp.MouseClickXY(at[0], at[1]))
 }
