@@ -13,7 +13,7 @@ import (
 
 // database is the option that all commands with data have.
 type database struct {
-	Database string `help:"Where the data is: sqlite: and a path." default:"sqlite:bugle-data/bugle.db" env:"BUGLE_DATABASE"`
+	Database string `help:"Where the data is: sqlite: and a path, or the address of a PostgreSQL database, postgres://user:password@host:5432/database. Rather in the environment if it has a password." default:"sqlite:bugle-data/bugle.db" env:"BUGLE_DATABASE"`
 }
 
 // open opens the database for a command beside the server.

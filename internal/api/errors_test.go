@@ -313,7 +313,7 @@ func TestHealth(t *testing.T) {
 // than that.
 func TestServerError(t *testing.T) {
 	path, clock := filepath.Join(t.TempDir(), "bugle.db"), clockwork.NewFakeClockAt(storetest.Start)
-	db := storetest.Open(t, path, store.Options{Clock: clock})
+	db := storetest.Open(t, "sqlite:"+path, store.Options{Clock: clock})
 	if _, err := db.EnsureOrganization(t.Context(), "1st Test Battalion"); err != nil {
 		t.Fatal(err)
 	}

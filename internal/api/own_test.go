@@ -20,7 +20,7 @@ import (
 func newFileServer(t *testing.T) (*server, func(query string, args ...any)) {
 	t.Helper()
 	path, clock := filepath.Join(t.TempDir(), "bugle.db"), clockwork.NewFakeClockAt(storetest.Start)
-	db := storetest.Open(t, path, store.Options{Clock: clock})
+	db := storetest.Open(t, "sqlite:"+path, store.Options{Clock: clock})
 	if _, err := db.EnsureOrganization(t.Context(), "1st Test Battalion"); err != nil {
 		t.Fatal(err)
 	}

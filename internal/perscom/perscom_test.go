@@ -113,7 +113,7 @@ func installed(t testing.TB, template func() string) *installation {
 	server := httptest.NewUnstartedServer(nil)
 	i.url = "http://" + server.Listener.Addr().String()
 	clock := clockwork.NewFakeClockAt(storetest.Start)
-	i.store = storetest.Open(t, filepath.Join(dir, "bugle.db"), store.Options{Clock: clock, BaseURL: i.url})
+	i.store = storetest.Open(t, "sqlite:"+filepath.Join(dir, "bugle.db"), store.Options{Clock: clock, BaseURL: i.url})
 	i.open(dir)
 	t.Cleanup(func() { i.files.Close() })
 	t.Cleanup(func() { i.db.Close() })

@@ -398,7 +398,7 @@ func (tx *Tx) DeleteAccount(organizationID, userID int64) error {
 func (tx *Tx) keepAdmin(organizationID, userID int64, doing string) error {
 	var is, others int
 	err := tx.one([]any{&is, &others}, `
-		SELECT COALESCE(SUM(a.user_id = $1), 0), COALESCE(SUM(a.user_id <> $1), 0)
+		SELECT COUNT(*) FILTER (WHERE a.user_id = $1), COUNT(*) FILTER (WHERE a.user_id <> $1)
 		FROM   accounts a JOIN roles r ON r.id = a.role_id
 		WHERE  a.organization_id = $2 AND NOT a.disabled AND a.password_hash <> '' AND r.permissions = '["*"]'`, userID, organizationID)
 	if err != nil {

@@ -362,6 +362,9 @@ func (s *Store) Attempts(ctx context.Context, deliveryID int64) ([]*bugle.Attemp
 		if err != nil {
 			return err
 		}
+		if len(a.ResponseBody) == 0 {
+			a.ResponseBody = nil // as from every database
+		}
 		a.StartedAt, a.Took = fromMicroseconds(started), time.Duration(took)*time.Microsecond
 		if e.Kind != "" {
 			a.Error = &e

@@ -278,9 +278,8 @@ func TestEvents_keysAreInOrder(t *testing.T) {
 // neither as data nor among the changes, not even when it is a secret that changed.
 func TestEvents_holdNoSecrets(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store, clock *clockwork.FakeClock) {
-		exec(t, s, `CREATE TRIGGER secrets AFTER INSERT ON users BEGIN
-			UPDATE users SET password = 'hunter2-password', remember_token = 'hunter2-token', discord_private_channel_id = 'hunter2-channel' WHERE id = NEW.id;
-		END`)
+		addTrigger(t, s, "secrets", "AFTER INSERT ON users",
+			"UPDATE users SET password = 'hunter2-password', remember_token = 'hunter2-token', discord_private_channel_id = 'hunter2-channel' WHERE id = NEW.id;")
 		list := exampleUnit(t, s, clock)
 		jane := user(t, s, "Jane Roe")
 		list = append(list, eventsOf(t, s, func() {

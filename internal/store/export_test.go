@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
 	"testing"
 
 	"github.com/buglehq/bugle/personnel"
@@ -38,43 +37,25 @@ var Positional = positional
 
 // Watch calls heard with the text of every query for reading from now on, and until the test ends.
 func (s *Store) Watch(t testing.TB, heard func(query string)) {
-	t.Helper()
-	var path string
-	if err := s.readers.QueryRow("SELECT file FROM pragma_database_list WHERE name = 'main'").Scan(&path); err != nil {
-		t.Fatal(err)
-	}
-	unwatched := s.readers
-	s.readers = sql.OpenDB(watched{unwatched.Driver(), dsn(path, []string{"query_only(1)"}), heard})
-	t.Cleanup(func() {
-		if err := s.readers.Close(); err != nil {
-			t.Error(err)
-		}
-		s.readers = unwatched
-	})
+	unwatched := s.reading
+	s.reading = watched{unwatched, heard}
+	t.Cleanup(func() { s.reading = unwatched })
 }
 
-// watched connects to a database whose queries are heard.
+// watched passes queries on and lets them be heard.
 type watched struct {
-	driver driver.Driver
-	name   string
-	heard  func(query string)
-}
-
-func (w watched) Driver() driver.Driver { return w.driver }
-
-func (w watched) Connect(context.Context) (driver.Conn, error) {
-	c, err := w.driver.Open(w.name)
-	return watchedConn{c, w.heard}, err
-}
-
-type watchedConn struct {
-	driver.Conn
+	querier
 	heard func(query string)
 }
 
-func (c watchedConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
-	c.heard(query)
-	return c.Conn.(driver.QueryerContext).QueryContext(ctx, query, args)
+func (w watched) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	w.heard(query)
+	return w.querier.QueryContext(ctx, query, args...)
+}
+
+func (w watched) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	w.heard(query)
+	return w.querier.QueryRowContext(ctx, query, args...)
 }
 
 // MaxScanned sets maxScanned, and returns what it was.

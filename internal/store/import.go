@@ -199,6 +199,9 @@ func (tx *Tx) importRow(i *Import, row *ImportRow) error {
 func (tx *Tx) insertAt(table string, id int64, names []string, args []any) (int64, error) {
 	if id != 0 {
 		names, args = append(names, "id"), append(args, id)
+		if err := tx.w.dialect.keepID(tx, table, id); err != nil {
+			return 0, fmt.Errorf("keep the id %d of %s: %w", id, table, err)
+		}
 	}
 	err := tx.one([]any{&id}, "INSERT INTO "+table+" ("+strings.Join(names, ", ")+") VALUES ("+parameters(1, len(args))+") RETURNING id", args...)
 	return id, err

@@ -135,9 +135,9 @@ func TestImport_customFieldsThatRefer(t *testing.T) {
 	jane.CustomRefers = map[string]*personnel.Kind{"buddy": &personnel.User, "team": &personnel.User, "self": &personnel.User}
 	importRows(t, s, i, jane, row(&personnel.User, 2, "name", "Sam Poe", "email", "sam@example.com"))
 	sam := query[int64](t, s, "SELECT id FROM users WHERE name = 'Sam Poe'")[0]
-	stored := query[int64](t, s, "SELECT json_extract(data, '$.buddy') FROM users WHERE name = 'Jane Roe'")[0]
+	stored, _ := get(t, s, &personnel.User, query[int64](t, s, "SELECT id FROM users WHERE name = 'Jane Roe'")[0]).Custom.Get("buddy")
 	if sam == 2 || stored != sam {
-		t.Errorf("Sam has the id %d, and the custom field %d", sam, stored)
+		t.Errorf("Sam has the id %d, and the custom field %v", sam, stored)
 	}
 	own := query[int64](t, s, "SELECT id FROM users WHERE name = 'Jane Roe'")[0]
 	r := get(t, s, &personnel.User, own)

@@ -18,8 +18,8 @@ func TestInclude_isBounded(t *testing.T) {
 		unit := storetest.Create(t, s, &personnel.Unit, "name", "1st Squad")
 		fill := func(from, to int) {
 			exec(t, s, `
-				WITH RECURSIVE n (i) AS (SELECT $1 UNION ALL SELECT i + 1 FROM n WHERE i < $2)
-				INSERT INTO users (organization_id, name, email, unit_id) SELECT 1, 'User', i || '@example.com', $3 FROM n`, from, to, unit.ID())
+				WITH RECURSIVE n (i) AS (SELECT CAST($1 AS INTEGER) UNION ALL SELECT i + 1 FROM n WHERE i < $2)
+				INSERT INTO users (organization_id, name, email, unit_id) SELECT 1, 'User', i || '@example.com', CAST($3 AS INTEGER) FROM n`, from, to, unit.ID())
 		}
 		include := func() error {
 			return s.Include(t.Context(), 1, []*personnel.Resource{unit}, personnel.Shown("users"))

@@ -409,7 +409,7 @@ const maxUnread = 99
 // Unread returns how many notifications of a user are not read, counted up to 99.
 func (s *Store) Unread(ctx context.Context, organizationID, userID int64) (n int, err error) {
 	err = s.view().one(ctx, []any{&n}, `
-		SELECT COUNT(*) FROM (SELECT 1 FROM notifications WHERE user_id = $1 AND organization_id = $2 AND read_us = 0 LIMIT $3) AS some`,
+		SELECT COUNT(*) FROM (SELECT 1 FROM notifications WHERE user_id = $1 AND organization_id = $2 AND read_us = 0 LIMIT $3) AS chosen`,
 		userID, organizationID, maxUnread)
 	if err != nil {
 		return 0, fmt.Errorf("count notifications of user %d: %w", userID, err)
@@ -424,7 +424,7 @@ func (tx *Tx) ReadNotification(organizationID, id int64, isRead bool) (*bugle.No
 		read = tx.now.UnixMicro()
 	}
 	// Reading what was read leaves the time when it was.
-	if err := tx.exec("UPDATE notifications SET read_us = $1 WHERE id = $2 AND organization_id = $3 AND (read_us > 0) <> ($1 > 0)", read, id, organizationID); err != nil {
+	if err := tx.exec("UPDATE notifications SET read_us = $1 WHERE id = $2 AND organization_id = $3 AND (read_us > 0) <> (CAST($1 AS BIGINT) > 0)", read, id, organizationID); err != nil {
 		return nil, fmt.Errorf("read notification %d: %w", id, err)
 	}
 	var n *bugle.Notification

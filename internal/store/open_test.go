@@ -74,9 +74,9 @@ func TestOpen_errorsSayWhatToDo(t *testing.T) {
 
 	tests := []struct{ name, database, want string }{
 		{"no scheme", "bugle.db", `database is "bugle.db", want sqlite: and a path`},
-		{"unknown scheme", "mysql://admin:hunter2@db.example.com/bugle", `database is "mysql:…", want sqlite: and a path`},
+		{"unknown scheme", "mysql://admin:hunter2@db.example.com/bugle", `database is "mysql://db.example.com/bugle", want sqlite: and a path`},
 		{"no path", "sqlite:", `want sqlite: and a path`},
-		{"folder that cannot be made", "sqlite:" + filepath.Join(file, "below", "bugle.db"), "open database: mkdir " + file},
+		{"folder that cannot be made", "sqlite:" + filepath.Join(file, "below", "bugle.db"), "make its folder: mkdir " + file},
 		{"a folder", "sqlite:" + folder, "open database " + folder},
 		{"no database", "sqlite:" + file, "file is not a database"},
 		{"newer than the program", "sqlite:" + newer, "the tables have version 9999, made by a newer Bugle"},

@@ -285,8 +285,8 @@ func customFields(ctx context.Context, c conn, organizationID int64, r *personne
 	if !r.Kind.Custom {
 		return nil, nil
 	}
-	args := []any{organizationID, "$", r.Kind.Path}
-	where := jsonHolds("applies_to", "$2", "item.value = $3")
+	args := []any{organizationID, "$", c.dialect.jsonValue(r.Kind.Path)}
+	where := c.dialect.jsonHolds("applies_to", "$2", "item.value = $3")
 	if pivot, local := r.Kind.CustomFieldsFrom(); pivot != nil && r.Get(local) != nil {
 		where += " OR id IN (SELECT " + pivot.Foreign + " FROM " + pivot.Table + " WHERE " + pivot.Local + " = $4)"
 		args = append(args, r.Get(local))

@@ -165,7 +165,7 @@ func (tx *Tx) linked(a Actor, w *personnel.Within) ([]int64, error) {
 		return nil, err
 	}
 	ids := []int64{}
-	b := &conditions{kind: personnel.ByName(w.Relation.Kind), args: []any{a.OrganizationID}}
+	b := &conditions{dialect: tx.w.dialect, kind: personnel.ByName(w.Relation.Kind), args: []any{a.OrganizationID}}
 	from, where := b.within(w)
 	err := tx.each(func(scan func(to ...any) error) error {
 		var id int64

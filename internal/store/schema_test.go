@@ -50,7 +50,7 @@ func columnType(t personnel.Type) string {
 }
 
 func TestSchema_hasTheFieldsOfTheCatalogue(t *testing.T) {
-	s, _ := storetest.New(t)
+	s, _ := storetest.NewFile(t)
 	for _, k := range personnel.Kinds() {
 		t.Run(k.Name, func(t *testing.T) {
 			want := map[string]column{"organization_id": {"INTEGER", false}}
@@ -82,7 +82,7 @@ func foreignKeys(t *testing.T, s *store.Store, table string) []string {
 }
 
 func TestSchema_hasAForeignKeyForEveryReference(t *testing.T) {
-	s, _ := storetest.New(t)
+	s, _ := storetest.NewFile(t)
 	for _, k := range personnel.Kinds() {
 		want := []string{"organization_id → organizations NO ACTION"}
 		for _, f := range k.Fields {
@@ -103,7 +103,7 @@ func TestSchema_hasAForeignKeyForEveryReference(t *testing.T) {
 }
 
 func TestSchema_pivotsGoWithBothSides(t *testing.T) {
-	s, _ := storetest.New(t)
+	s, _ := storetest.NewFile(t)
 	for _, k := range personnel.Kinds() {
 		for _, rel := range k.Relations {
 			if rel.Pivot == nil || rel.Pivot.ReadOnly {
@@ -130,7 +130,7 @@ func TestSchema_pivotsGoWithBothSides(t *testing.T) {
 // A pivot has the columns that the catalogue says, also where it is a view. One that cannot hold a
 // pair twice says so in the database too.
 func TestSchema_pivotsHaveTheirColumns(t *testing.T) {
-	s, _ := storetest.New(t)
+	s, _ := storetest.NewFile(t)
 	for _, k := range personnel.Kinds() {
 		for _, rel := range k.Relations {
 			p := rel.Pivot
@@ -160,7 +160,7 @@ func TestSchema_pivotsHaveTheirColumns(t *testing.T) {
 // A delete looks up every foreign key that points at the row: without an index it would read the
 // whole table.
 func TestSchema_foreignKeysHaveAnIndex(t *testing.T) {
-	s, _ := storetest.New(t)
+	s, _ := storetest.NewFile(t)
 	for _, table := range query[string](t, s, "SELECT name FROM sqlite_master WHERE type = 'table'") {
 		first := query[string](t, s, "SELECT i.name FROM pragma_index_list($1) AS l, pragma_index_info(l.name) AS i WHERE i.seqno = 0 AND i.name IS NOT NULL", table)
 		for _, key := range query[string](t, s, `SELECT "from" FROM pragma_foreign_key_list($1)`, table) {
@@ -195,4 +195,45 @@ func TestSchema_defaultsAreThoseOfTheCatalogue(t *testing.T) {
 			}
 		}
 	})
+}
+
+// The tables of the two databases are the same: their columns, keys and indexes.
+func TestSchema_isTheSameOnPostgres(t *testing.T) {
+	if !storetest.OnPostgres() {
+		t.Skip("BUGLE_TEST_POSTGRES names no server")
+	}
+	s, _ := storetest.New(t)
+	got := map[string][]string{
+		"columns": query[string](t, s, `SELECT table_name || '.' || column_name || ' ' || CASE data_type WHEN 'bigint' THEN 'INTEGER' WHEN 'bytea' THEN 'BLOB' WHEN 'double precision' THEN 'REAL' ELSE UPPER(data_type) END ||
+			CASE WHEN is_nullable = 'NO' THEN ' NOT NULL' ELSE '' END || CASE WHEN collation_name IS NULL OR collation_name = 'C' THEN '' ELSE ' ' || collation_name END
+			FROM information_schema.columns WHERE table_schema = 'public' AND table_name NOT LIKE 'goose%' ORDER BY 1`),
+		"foreign keys": query[string](t, s, `SELECT conrelid::regclass || '.' || a.attname || ' → ' || confrelid::regclass || CASE confdeltype WHEN 'c' THEN ' CASCADE' WHEN 'n' THEN ' SET NULL' ELSE ' NO ACTION' END
+			FROM pg_constraint c JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = c.conkey[1] WHERE contype = 'f' ORDER BY 1`),
+		"indexes": query[string](t, s, `SELECT c.relname || ' of ' || i.indrelid::regclass || CASE WHEN i.indisunique THEN ' unique' ELSE '' END || CASE WHEN i.indpred IS NULL THEN '' ELSE ' partial' END
+			FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_constraint k ON k.conindid = c.oid
+			WHERE n.nspname = 'public' AND k.oid IS NULL ORDER BY 1`),
+	}
+	file, _ := storetest.NewFile(t)
+	want := map[string][]string{
+		"columns": query[string](t, file, `SELECT m.name || '.' || c.name || ' ' || c.type || CASE WHEN c."notnull" OR c.pk <> 0 THEN ' NOT NULL' ELSE '' END
+			FROM sqlite_master m, pragma_table_info(m.name) c WHERE m.type = 'table' AND m.name NOT LIKE 'goose%' AND m.name NOT LIKE 'sqlite%'
+			UNION ALL SELECT m.name || '.' || c.name || ' ' || c.type FROM sqlite_master m, pragma_table_info(m.name) c WHERE m.type = 'view' ORDER BY 1`),
+		"foreign keys": query[string](t, file, `SELECT m.name || '.' || f."from" || ' → ' || f."table" || ' ' || f.on_delete FROM sqlite_master m, pragma_foreign_key_list(m.name) f WHERE m.type = 'table' ORDER BY 1`),
+		"indexes": query[string](t, file, `SELECT l.name || ' of ' || m.name || CASE WHEN l."unique" THEN ' unique' ELSE '' END || CASE WHEN l.partial THEN ' partial' ELSE '' END
+			FROM sqlite_master m, pragma_index_list(m.name) l WHERE m.type = 'table' AND l.origin = 'c' ORDER BY 1`),
+	}
+	for what := range want {
+		slices.Sort(got[what])
+		slices.Sort(want[what])
+		for _, one := range want[what] {
+			if !slices.Contains(got[what], one) {
+				t.Errorf("%s: PostgreSQL lacks %s", what, one)
+			}
+		}
+		for _, one := range got[what] {
+			if !slices.Contains(want[what], one) {
+				t.Errorf("%s: only PostgreSQL has %s", what, one)
+			}
+		}
+	}
 }

@@ -15,7 +15,7 @@ func (s *Store) Search(ctx context.Context, organizationID int64, search *person
 	page := Page[*personnel.Resource]{Number: p.Number, Limit: p.Limit}
 	k, w := search.Kind, search.Within
 	c := s.view()
-	b := &conditions{kind: k, args: []any{organizationID}}
+	b := &conditions{dialect: c.dialect, kind: k, args: []any{organizationID}}
 	if w != nil {
 		if _, err := findResource(ctx, c, organizationID, w.Kind, w.ID); err != nil {
 			return page, err
@@ -76,6 +76,7 @@ func customKeys(ctx context.Context, c conn, organizationID int64) (map[string]b
 // conditions writes the SQL of a search. Names come from the catalogue, and everything that a
 // request brings is a parameter.
 type conditions struct {
+	dialect dialect
 	kind    *personnel.Kind
 	columns map[string]string // what fields are in SQL; nil: as they are called, in the table of the kind
 	args    []any
@@ -134,7 +135,7 @@ func (b *conditions) column(c personnel.Column, table string) string {
 		return quoted("pivot_" + c.Field.Name)
 	}
 	if column, path := b.document(c, table); path != "" {
-		return jsonPart(column, b.arg(path))
+		return b.dialect.jsonPart(column, b.arg(path))
 	}
 	return b.field(c.Field, table)
 }
@@ -161,15 +162,21 @@ func (b *conditions) compare(f personnel.Filter, table string) string {
 	if f.Operator == personnel.AnyIn || f.Operator == personnel.AllIn {
 		return b.contains(f, table)
 	}
+	if b.isLike(f.Operator) {
+		return b.like(f, table)
+	}
+	if document, path := b.document(f.Column, table); path != "" && !f.Column.Pivot && document != "" {
+		f.Value = b.jsonValue(f.Value)
+		f.Values = slices.Clone(f.Values)
+		for i, v := range f.Values {
+			f.Values[i] = b.jsonValue(v)
+		}
+	}
 	column := b.column(f.Column, table)
 	if isEmail := f.Column.Field != nil && f.Column.Field.Type == personnel.Email; isEmail {
 		column, f = "LOWER("+column+")", lower(f)
 	}
 	switch f.Operator {
-	case personnel.Like, personnel.ILike:
-		return likeText(column, b.arg(f.Value))
-	case personnel.NotLike, personnel.NotILike:
-		return "NOT " + likeText(column, b.arg(f.Value))
 	case personnel.In:
 		return b.in(f.Values, column, "IN", "OR", "IS NULL", "FALSE")
 	case personnel.NotIn:
@@ -205,6 +212,44 @@ func lower(f personnel.Filter) personnel.Filter {
 	return f
 }
 
+func (b *conditions) isLike(o personnel.Operator) bool {
+	return o == personnel.Like || o == personnel.ILike || o == personnel.NotLike || o == personnel.NotILike
+}
+
+// like writes a comparison with a pattern.
+func (b *conditions) like(f personnel.Filter, table string) string {
+	var column string
+	switch document, path := b.document(f.Column, table); {
+	case !f.Column.Pivot && path != "":
+		column = b.dialect.jsonText(document, b.arg(path))
+	case f.Column.Field != nil && f.Column.Field.Type == personnel.Boolean:
+		column = "CAST(" + b.column(f.Column, table) + " AS INTEGER)" // which is 1 or 0
+	default:
+		column = b.column(f.Column, table)
+	}
+	not := ""
+	if f.Operator == personnel.NotLike || f.Operator == personnel.NotILike {
+		not = "NOT "
+	}
+	if pattern, ok := f.Value.(string); ok && endsEscaping(pattern) {
+		return not + "(" + column + " IS NULL AND NULL)" // matches nothing; PostgreSQL refuses it
+	}
+	return not + likeText(column, b.arg(f.Value))
+}
+
+// endsEscaping reports whether a pattern ends with a backslash that has nothing to escape.
+func endsEscaping(pattern string) bool {
+	return (len(pattern)-len(strings.TrimRight(pattern, `\`)))%2 == 1
+}
+
+// jsonValue is a value to compare with a part of JSON. Nothing is not compared with.
+func (b *conditions) jsonValue(v any) any {
+	if v == nil {
+		return nil
+	}
+	return b.dialect.jsonValue(v)
+}
+
 func (b *conditions) in(values []any, column, in, join, null, empty string) string {
 	var places []string
 	hasNull := false
@@ -235,7 +280,11 @@ func (b *conditions) contains(f personnel.Filter, table string) string {
 		path = "$"
 	}
 	holds := func(values ...any) string {
-		return jsonHolds(column, b.arg(path), b.in(values, "item.value", "IN", "OR", "IS NULL", "FALSE"))
+		values = slices.Clone(values)
+		for i, v := range values {
+			values[i] = b.jsonValue(v)
+		}
+		return b.dialect.jsonHolds(column, b.arg(path), b.in(values, "item.value", "IN", "OR", "IS NULL", "FALSE"))
 	}
 	if f.Operator == personnel.AnyIn {
 		return holds(f.Values...)
@@ -278,6 +327,8 @@ func (b *conditions) text(text string) string {
 	for i := range b.kind.Fields {
 		switch f := &b.kind.Fields[i]; {
 		case f.Hidden:
+		case b.columns == nil && f.Type == personnel.Boolean:
+			parts = append(parts, likeText("CAST("+quoted(f.Name)+" AS INTEGER)", pattern))
 		case b.columns == nil:
 			parts = append(parts, likeText(quoted(f.Name), pattern))
 		case f.Type == personnel.Text: // the others hold words and numbers of the engine, which everything has
@@ -305,7 +356,9 @@ func (b *conditions) order(s *personnel.Search) string {
 			by = b.column(sort.Column, b.kind.Table)
 		}
 		if sort.Descending {
-			by += " DESC"
+			by += " DESC NULLS LAST"
+		} else {
+			by += " NULLS FIRST"
 		}
 		parts = append(parts, by)
 	}

@@ -23,8 +23,8 @@ import (
 //go:embed migrations
 var migrations embed.FS
 
-// open opens the file for one writer and several readers, and brings its tables up to date.
-func (s *Store) open(ctx context.Context, path string, log *slog.Logger) error {
+// openSQLite opens the file for one writer and several readers, and brings its tables up to date.
+func (s *Store) openSQLite(ctx context.Context, path string, log *slog.Logger) error {
 	if err := makeFile(path); err != nil {
 		return err
 	}
@@ -36,9 +36,11 @@ func (s *Store) open(ctx context.Context, path string, log *slog.Logger) error {
 	if err := migrateAlone(ctx, path, writing, log); err != nil {
 		return errors.Join(err, writing.Close())
 	}
+	s.dialect = sqlite{}
 	if s.readers, err = sql.Open("sqlite", dsn(path, []string{"query_only(1)"})); err != nil {
 		return errors.Join(err, writing.Close())
 	}
+	s.reading = s.readers
 	s.readers.SetMaxOpenConns(4 + runtime.NumCPU())
 	s.readers.SetMaxIdleConns(4 + runtime.NumCPU())
 	if err := s.readers.PingContext(ctx); err != nil {
@@ -82,56 +84,21 @@ func migrateAlone(ctx context.Context, path string, db *sql.DB, log *slog.Logger
 	if _, err := lock.TryLockContext(ctx, 10*time.Millisecond); err != nil {
 		return fmt.Errorf("wait for another process to migrate the tables: %w", err)
 	}
-	return errors.Join(migrate(ctx, db, log), lock.Unlock())
+	return errors.Join(migrate(ctx, db, goose.DialectSQLite3, "migrations/sqlite", log), lock.Unlock())
 }
 
-// migrate applies what is missing of the migrations.
-func migrate(ctx context.Context, db *sql.DB, log *slog.Logger) error {
-	files, err := fs.Sub(migrations, "migrations/sqlite")
-	if err != nil {
+// sqlite is the dialect of SQLite.
+type sqlite struct{}
+
+// statement is positional.
+func (sqlite) statement(query string) string { return positional(query) }
+
+// begin chooses too whether the commit waits for the disk.
+func (sqlite) begin(w *writer, u urgency) error {
+	if err := w.sync(u != results); err != nil {
 		return err
 	}
-	provider, err := goose.NewProvider(goose.DialectSQLite3, db, files)
-	if err != nil {
-		return err
-	}
-	current, target, err := provider.GetVersions(ctx)
-	if err != nil {
-		return fmt.Errorf("read the version of the tables: %w", err)
-	}
-	if current > target {
-		return fmt.Errorf("the tables have version %d, made by a newer Bugle; this one knows %d", current, target)
-	}
-	if current == target {
-		return nil
-	}
-	results, err := provider.Up(ctx)
-	for _, r := range results {
-		log.InfoContext(ctx, "tables migrated", "migration", r.Source.Path, "took", r.Duration)
-	}
-	if err != nil {
-		return fmt.Errorf("migrate: %w", err)
-	}
-	return nil
-}
-
-// The parts of SQL that PostgreSQL writes differently.
-
-// inIDs is a condition that a column is one of the ids in parameter $n, which is what idList makes.
-func inIDs(column string, n int) string {
-	return fmt.Sprintf("%s IN (SELECT value FROM json_each($%d))", column, n)
-}
-
-// idList is the parameter for inIDs.
-func idList(ids []int64) any {
-	text := []byte{'['}
-	for i, id := range ids {
-		if i > 0 {
-			text = append(text, ',')
-		}
-		text = strconv.AppendInt(text, id, 10)
-	}
-	return string(append(text, ']'))
+	return w.exec("BEGIN IMMEDIATE")
 }
 
 // positional returns a text with ? for its parameters if each is used once and in order, because
@@ -156,13 +123,12 @@ func positional(query string) string {
 	}
 }
 
-// insert runs an INSERT of one row and returns the id that it got. RETURNING would cost this driver as
-// much again.
-func (tx *Tx) insert(query string, args ...any) (id int64, err error) {
-	stmt, err := tx.w.prepare(query)
-	if err != nil {
-		return 0, err
-	}
+func (sqlite) refused(err error) error { return err }
+
+func (sqlite) inserting(query string) string { return query }
+
+// insert does not use RETURNING, which would cost this driver as much again.
+func (sqlite) insert(stmt *sql.Stmt, args []any) (int64, error) {
 	result, err := stmt.ExecContext(context.Background(), args...)
 	if err != nil {
 		return 0, err
@@ -170,37 +136,40 @@ func (tx *Tx) insert(query string, args ...any) (id int64, err error) {
 	return result.LastInsertId()
 }
 
-// jsonPart is a part of a column that holds JSON, by the path in a parameter.
-func jsonPart(column, path string) string { return "json_extract(" + column + ", " + path + ")" }
+func (sqlite) jsonPart(column, path string) string {
+	return "json_extract(" + column + ", " + path + ")"
+}
 
-// jsonHolds is a condition that the list in a column, at the path in a parameter, holds an item that
-// meets the condition on item.value. What is no list is like a list of it; only an object's values
-// have keys that are text, and they are not looked at.
-func jsonHolds(column, path, condition string) string {
+func (d sqlite) jsonText(column, path string) string { return d.jsonPart(column, path) }
+
+func (sqlite) jsonValue(v any) any { return v }
+
+// jsonHolds knows an object's values by their keys, which are text.
+func (sqlite) jsonHolds(column, path, condition string) string {
 	return "EXISTS (SELECT 1 FROM json_each(" + column + ", " + path + ") AS item WHERE typeof(item.key) <> 'text' AND " + condition + ")"
 }
 
-// likeText is a condition that a column, as text, matches the pattern in a parameter in either case.
-func likeText(column, pattern string) string {
-	return "CAST(" + column + " AS TEXT) LIKE " + pattern + ` ESCAPE '\'`
+func (sqlite) lastID() string {
+	return "SELECT COALESCE((SELECT seq FROM sqlite_sequence WHERE name = $1), 0)"
 }
 
-// takeID takes an id of a table out of those that rows get by themselves: the next one if it is 0.
-func (tx *Tx) takeID(table string, id int64) (int64, error) {
+// keepID has nothing to do: rows get ids above all that there were.
+func (sqlite) keepID(*Tx, string, int64) error { return nil }
+
+func (sqlite) textBytes(expression string) string { return "CAST(" + expression + " AS BLOB)" }
+
+func (sqlite) takeID(tx *Tx, table string, id int64) (int64, error) {
 	n, err := tx.count("UPDATE sqlite_sequence SET seq = seq WHERE name = $1", table)
 	if err == nil && n == 0 {
 		err = tx.exec("INSERT INTO sqlite_sequence (name, seq) VALUES ($1, 0)", table)
 	}
 	if err != nil {
-		return 0, fmt.Errorf("reserve an id in %s: %w", table, err)
+		return 0, err
 	}
 	if id == 0 {
 		err = tx.one([]any{&id}, "UPDATE sqlite_sequence SET seq = seq + 1 WHERE name = $1 RETURNING seq", table)
 	} else {
 		err = tx.exec("UPDATE sqlite_sequence SET seq = MAX(seq, $1) WHERE name = $2", id, table)
 	}
-	if err != nil {
-		return 0, fmt.Errorf("reserve an id in %s: %w", table, err)
-	}
-	return id, nil
+	return id, err
 }

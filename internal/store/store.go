@@ -2,8 +2,7 @@
 // the deliveries owed for them, which are the queue. A change, its events and their deliveries are
 // one transaction.
 //
-// The database is SQLite. Texts of SQL are written for PostgreSQL as well, with numbered
-// parameters; what differs is in sqlite.go.
+// The database is SQLite or PostgreSQL. What differs is in sqlite.go and postgres.go.
 package store
 
 import (
@@ -12,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -28,7 +28,9 @@ import (
 type Store struct {
 	writer  *writer
 	readers *sql.DB
-	lock    *flock.Flock // nil unless Options.Exclusive
+	reading querier // readers, in the words of the dialect
+	dialect dialect
+	unlock  func() error // nil unless Options.Exclusive
 	clock   clockwork.Clock
 	baseURL string
 
@@ -51,44 +53,59 @@ type Options struct {
 // ErrInUse is returned by Open when another process sends deliveries from the same database.
 var ErrInUse = errors.New("the database is in use by another server")
 
-// Open opens the database, making it and its folder if there is none, and brings its tables up to
-// date. The name is "sqlite:" and a path.
+// Open opens the database and brings its tables up to date. The name is "sqlite:" and a path, where the file and its
+// folder are made if there are none, or the address of a PostgreSQL database, "postgres://user:password@host/database".
 func Open(ctx context.Context, name string, o Options) (*Store, error) {
-	path, ok := strings.CutPrefix(name, "sqlite:")
-	if !ok || path == "" {
-		return nil, fmt.Errorf("database is %q, want sqlite: and a path, such as sqlite:bugle-data/bugle.db", redactDSN(name))
-	}
 	if o.Clock == nil {
 		o.Clock = clockwork.NewRealClock()
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, fmt.Errorf("open database: %w", err)
+	s := &Store{clock: o.Clock, baseURL: strings.TrimRight(o.BaseURL, "/"), dropped: o.Dropped}
+	path, isFile := strings.CutPrefix(name, "sqlite:")
+	var err error
+	shown := path
+	switch {
+	case isFile && path != "":
+		err = s.openFile(ctx, path, o)
+	case strings.HasPrefix(name, "postgres://"), strings.HasPrefix(name, "postgresql://"):
+		shown, err = ShownName(name), s.openPostgres(ctx, name, o.Exclusive, o.Log)
+	default:
+		return nil, fmt.Errorf("database is %q, want sqlite: and a path, such as sqlite:bugle-data/bugle.db, or an address such as postgres://user:password@host/database", ShownName(name))
 	}
-	s := &Store{clock: o.Clock, baseURL: strings.TrimRight(o.BaseURL, "/")}
-	s.dropped = o.Dropped
-	if o.Exclusive {
-		s.lock = flock.New(path + ".lock")
-		if locked, err := s.lock.TryLock(); err != nil {
-			return nil, fmt.Errorf("lock database: %w", err)
-		} else if !locked {
-			return nil, fmt.Errorf("open database %s: %w", path, ErrInUse)
-		}
-	}
-	if err := s.open(ctx, path, o.Log); err != nil {
+	if err != nil {
 		s.Close()
-		return nil, fmt.Errorf("open database %s: %w", path, err)
+		return nil, fmt.Errorf("open database %s: %w", shown, err)
 	}
 	return s, nil
 }
 
-// redactDSN cuts a database address down to what may be shown: it may hold a password.
-func redactDSN(name string) string {
+// openFile is openSQLite with the folder and the lock around it.
+func (s *Store) openFile(ctx context.Context, path string, o Options) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return fmt.Errorf("make its folder: %w", err)
+	}
+	if o.Exclusive {
+		lock := flock.New(path + ".lock")
+		if locked, err := lock.TryLock(); err != nil {
+			return fmt.Errorf("lock database: %w", err)
+		} else if !locked {
+			return ErrInUse
+		}
+		s.unlock = lock.Unlock
+	}
+	return s.openSQLite(ctx, path, o.Log)
+}
+
+// ShownName is the name of a database as it may be shown: the address of a server without user and password.
+func ShownName(name string) string {
 	scheme, _, found := strings.Cut(name, ":")
-	if !found {
+	if !found || scheme == "sqlite" {
 		return name
+	}
+	if u, err := url.Parse(name); err == nil && u.Host != "" {
+		return scheme + "://" + u.Host + u.Path
 	}
 	return scheme + ":…"
 }
@@ -103,8 +120,9 @@ func (s *Store) Close() error {
 	if s.readers != nil {
 		errs = append(errs, s.readers.Close())
 	}
-	if s.lock != nil {
-		errs = append(errs, s.lock.Unlock())
+	if s.unlock != nil {
+		errs = append(errs, s.unlock())
+		s.unlock = nil
 	}
 	return errors.Join(errs...)
 }
@@ -146,7 +164,7 @@ func (s *Store) Update(ctx context.Context, fn func(tx *Tx) error) error {
 		return err
 	}, changes)
 	if err != nil {
-		return err
+		return s.dialect.refused(err)
 	}
 	for _, u := range taken {
 		u.Kept = true
@@ -158,24 +176,27 @@ func (s *Store) Update(ctx context.Context, fn func(tx *Tx) error) error {
 }
 
 // View returns what reads run on: a pool of connections that do not wait for the writer.
-func (s *Store) view() conn { return conn{s.readers} }
+func (s *Store) view() conn { return conn{s.reading, s.dialect} }
 
 // now is the time as the database keeps it, in microseconds.
 func (s *Store) now() time.Time { return s.clock.Now().UTC().Truncate(time.Microsecond) }
 
 // conn runs SQL for reading, on a transaction or on a pool.
 type conn struct {
-	db interface {
-		QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-		QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
-	}
+	db      querier
+	dialect dialect
+}
+
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
 // each runs a query and calls row for each row of its result.
 func (c conn) each(ctx context.Context, row func(scan func(to ...any) error) error, query string, args ...any) error {
 	rows, err := c.db.QueryContext(ctx, query, args...)
 	if err != nil {
-		return err
+		return c.dialect.refused(err)
 	}
 	defer rows.Close()
 	for rows.Next() {
@@ -183,7 +204,7 @@ func (c conn) each(ctx context.Context, row func(scan func(to ...any) error) err
 			return err
 		}
 	}
-	return rows.Err()
+	return c.dialect.refused(rows.Err())
 }
 
 // ids runs a query of one column of ids.
@@ -204,7 +225,7 @@ func (c conn) one(ctx context.Context, to []any, query string, args ...any) erro
 	if errors.Is(err, sql.ErrNoRows) {
 		return bugle.ErrNotFound
 	}
-	return err
+	return c.dialect.refused(err)
 }
 
 // countTo counts rows as PageRequest.CountTo says, and reports whether there are more.

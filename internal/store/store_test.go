@@ -42,9 +42,33 @@ func count(t testing.TB, s *store.Store, table string) int {
 	return query[int](t, s, "SELECT COUNT(*) FROM "+table)[0]
 }
 
+// addTrigger makes the database do something when a table changes.
+func addTrigger(t testing.TB, s *store.Store, name, when, does string) {
+	t.Helper()
+	if !storetest.OnPostgres() {
+		exec(t, s, "CREATE TRIGGER "+name+" "+when+" BEGIN "+does+" END")
+		return
+	}
+	exec(t, s, "CREATE FUNCTION "+name+"() RETURNS TRIGGER LANGUAGE plpgsql AS $$ BEGIN "+does+" RETURN NEW; END $$")
+	exec(t, s, "CREATE TRIGGER "+name+" "+when+" FOR EACH ROW EXECUTE FUNCTION "+name+"()")
+}
+
+func dropTrigger(t testing.TB, s *store.Store, name, table string) {
+	t.Helper()
+	if storetest.OnPostgres() {
+		exec(t, s, "DROP TRIGGER "+name+" ON "+table)
+		return
+	}
+	exec(t, s, "DROP TRIGGER "+name)
+}
+
 // nextID makes id the one that the kind's next resource gets.
 func nextID(t testing.TB, s *store.Store, k *personnel.Kind, id int64) {
 	t.Helper()
+	if storetest.OnPostgres() {
+		exec(t, s, "SELECT SETVAL(PG_GET_SERIAL_SEQUENCE($1, 'id'), GREATEST($2, 1::bigint), $2 > 0)", k.Table, id-1)
+		return
+	}
 	exec(t, s, "DELETE FROM sqlite_sequence WHERE name = $1", k.Table)
 	exec(t, s, "INSERT INTO sqlite_sequence (name, seq) VALUES ($1, $2)", k.Table, id-1)
 }

@@ -84,7 +84,7 @@ func getWithin(ctx context.Context, c conn, organizationID int64, w *personnel.W
 		return nil, err
 	}
 	k := personnel.ByName(w.Relation.Kind)
-	b := &conditions{kind: k, args: []any{organizationID}}
+	b := &conditions{dialect: c.dialect, kind: k, args: []any{organizationID}}
 	from, where := b.within(w)
 	if id != 0 {
 		where += " AND " + k.Table + ".id = " + b.arg(id)

@@ -18,13 +18,14 @@ import (
 // takes all changes that wait and commits them together, because a commit has to wait for the disk;
 // each has a savepoint, so that one that fails does not spoil the others.
 type writer struct {
-	store *Store
-	db    *sql.DB
-	conn  *sql.Conn
-	stmts map[string]*sql.Stmt // by text; those of long lists excepted they are few and live as long as conn
-	last  int64                // the latest place given out in a lane, in microseconds
-	relax bool                 // whether commits currently return before they reach the disk
-	stats statsMinute          // as they stand in the transaction; cleared if one fails
+	store   *Store
+	dialect dialect
+	db      *sql.DB
+	conn    *sql.Conn
+	stmts   map[string]*sql.Stmt // by text; those of long lists excepted they are few and live as long as conn
+	last    int64                // the latest place given out in a lane, in microseconds
+	relax   bool                 // whether commits currently return before they reach the disk
+	stats   statsMinute          // as they stand in the transaction; cleared if one fails
 
 	mu      sync.Mutex
 	waiting [2][]*job // by urgency
@@ -69,12 +70,12 @@ func newWriter(ctx context.Context, s *Store, db *sql.DB) (*writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &writer{store: s, db: db, conn: conn, stmts: map[string]*sql.Stmt{}, wake: make(chan struct{}, 1), done: make(chan struct{})}, nil
+	return &writer{store: s, dialect: s.dialect, db: db, conn: conn, stmts: map[string]*sql.Stmt{}, wake: make(chan struct{}, 1), done: make(chan struct{})}, nil
 }
 
 // start reads where lanes left off and begins to take changes.
 func (w *writer) start(ctx context.Context) error {
-	if err := w.conn.QueryRowContext(ctx, lastOrder).Scan(&w.last); err != nil {
+	if err := w.conn.QueryRowContext(ctx, w.dialect.statement(lastOrder)).Scan(&w.last); err != nil {
 		close(w.done)
 		return fmt.Errorf("read the last place in a lane: %w", err)
 	}
@@ -155,7 +156,7 @@ func (w *writer) run() {
 				}
 			}
 		case len(group) > 0:
-			w.commit(group, turn == results)
+			w.commit(group, turn)
 		case closed:
 			return
 		default:
@@ -165,13 +166,10 @@ func (w *writer) run() {
 }
 
 // commit runs the jobs in one transaction, tells those who are to be told, and then the callers.
-func (w *writer) commit(group []*job, relaxed bool) {
+func (w *writer) commit(group []*job, u urgency) {
 	var begun []*job
 	var txs []*Tx
-	err := w.sync(!relaxed)
-	if err == nil {
-		err = w.exec("BEGIN IMMEDIATE")
-	}
+	err := w.dialect.begin(w, u)
 	for _, j := range group {
 		if !j.taken.CompareAndSwap(false, true) {
 			continue
@@ -270,6 +268,21 @@ func (w *writer) tell(txs []*Tx) {
 	}
 }
 
+// reconnect takes a new connection in place of one that is lost.
+func (w *writer) reconnect() error {
+	for text, stmt := range w.stmts {
+		stmt.Close()
+		delete(w.stmts, text)
+	}
+	w.conn.Close()
+	conn, err := w.db.Conn(context.Background())
+	if err != nil {
+		return err
+	}
+	w.conn = conn
+	return nil
+}
+
 // sync chooses whether the next commit waits for the disk. In WAL mode one that waits makes those
 // before it durable too.
 func (w *writer) sync(full bool) error {
@@ -292,7 +305,7 @@ func (w *writer) prepare(query string) (*sql.Stmt, error) {
 	if stmt, ok := w.stmts[query]; ok {
 		return stmt, nil
 	}
-	stmt, err := w.conn.PrepareContext(context.Background(), positional(query))
+	stmt, err := w.conn.PrepareContext(context.Background(), w.dialect.statement(query))
 	if err != nil {
 		return nil, fmt.Errorf("prepare %q: %w", firstWords(query), err)
 	}
@@ -339,7 +352,7 @@ func (tx *Tx) count(query string, args ...any) (int64, error) {
 }
 
 // view lets the reads of this package run within the transaction.
-func (tx *Tx) view() conn { return conn{tx} }
+func (tx *Tx) view() conn { return conn{tx, tx.w.dialect} }
 
 // QueryContext and QueryRowContext make a Tx what conn runs on; the context is not used.
 func (tx *Tx) QueryContext(_ context.Context, query string, args ...any) (*sql.Rows, error) {
@@ -354,7 +367,7 @@ func (tx *Tx) QueryContext(_ context.Context, query string, args ...any) (*sql.R
 func (tx *Tx) QueryRowContext(_ context.Context, query string, args ...any) *sql.Row {
 	stmt, err := tx.w.prepare(query)
 	if err != nil {
-		return tx.w.conn.QueryRowContext(context.Background(), query, args...) // which fails the same way, in the row
+		return tx.w.conn.QueryRowContext(context.Background(), tx.w.dialect.statement(query), args...) // which fails the same way, in the row
 	}
 	return stmt.QueryRowContext(context.Background(), args...)
 }

@@ -34,6 +34,18 @@ func New(t testing.TB) (*store.Store, *clockwork.FakeClock) {
 // NewWith is New for a store with these options; the clock is set.
 func NewWith(t testing.TB, o store.Options) (*store.Store, *clockwork.FakeClock) {
 	t.Helper()
+	clock := clockwork.NewFakeClockAt(Start)
+	o.Clock = clock
+	return Open(t, Database(t), o), clock
+}
+
+// Database makes a database with the organization 1 and returns its name, as store.Open wants it. It is one of
+// PostgreSQL if BUGLE_TEST_POSTGRES has the address of a server, and else a file of SQLite.
+func Database(t testing.TB) string {
+	t.Helper()
+	if server := os.Getenv("BUGLE_TEST_POSTGRES"); server != "" {
+		return postgresDatabase(t, server)
+	}
 	empty, err := template()
 	if err != nil {
 		t.Fatal(err)
@@ -42,9 +54,14 @@ func NewWith(t testing.TB, o store.Options) (*store.Store, *clockwork.FakeClock)
 	if err := os.WriteFile(path, empty, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	clock := clockwork.NewFakeClockAt(Start)
-	o.Clock = clock
-	return Open(t, path, o), clock
+	return "sqlite:" + path
+}
+
+// NewFile is New for what is only so on SQLite.
+func NewFile(t testing.TB) (*store.Store, *clockwork.FakeClock) {
+	t.Helper()
+	t.Setenv("BUGLE_TEST_POSTGRES", "")
+	return New(t)
 }
 
 // template returns the file of an empty database with the organization 1. It is made once, because
@@ -67,14 +84,14 @@ var template = sync.OnceValues(func() ([]byte, error) {
 	return os.ReadFile(path)
 })
 
-// Open opens the SQLite database at the path and closes it when the test ends. The BaseURL is that
-// of this package unless o has one.
-func Open(t testing.TB, path string, o store.Options) *store.Store {
+// Open opens the database and closes it when the test ends. The BaseURL is that of this package unless
+// o has one.
+func Open(t testing.TB, database string, o store.Options) *store.Store {
 	t.Helper()
 	if o.BaseURL == "" {
 		o.BaseURL = BaseURL
 	}
-	s, err := store.Open(t.Context(), "sqlite:"+path, o)
+	s, err := store.Open(t.Context(), database, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,14 +103,21 @@ func Open(t testing.TB, path string, o store.Options) *store.Store {
 	return s
 }
 
-// Each runs the test with a new store on each database that there is.
+// Each runs the test with a new store, with the name of what its database is.
 func Each(t *testing.T, test func(t *testing.T, s *store.Store, clock *clockwork.FakeClock)) {
 	t.Helper()
-	t.Run("sqlite", func(t *testing.T) {
+	kind := "sqlite"
+	if OnPostgres() {
+		kind = "postgres"
+	}
+	t.Run(kind, func(t *testing.T) {
 		s, clock := New(t)
 		test(t, s, clock)
 	})
 }
+
+// OnPostgres reports whether the tests run on PostgreSQL.
+func OnPostgres() bool { return os.Getenv("BUGLE_TEST_POSTGRES") != "" }
 
 // Actor makes changes in organization 1, in one request, as nobody who is known.
 func Actor() store.Actor {
