@@ -24,7 +24,7 @@ import (
 type serveCommand struct {
 	database
 	logging
-	Storage        string   `help:"Folder of uploaded files; the folder storage beside the database unless set." placeholder:"FOLDER" env:"BUGLE_STORAGE"`
+	Storage        string   `help:"Folder of uploaded files; the folder storage beside the database file unless set, or bugle-data/storage with PostgreSQL. Nodes have to share it." placeholder:"FOLDER" env:"BUGLE_STORAGE"`
 	Listen         string   `help:"Address to listen on." default:"127.0.0.1:8080" env:"BUGLE_LISTEN"`
 	PublicURL      string   `help:"Address under which others reach this server, for links in answers and payloads; http:// and --listen unless set." name:"public-url" placeholder:"URL" env:"BUGLE_PUBLIC_URL"`
 	AllowTarget    []string `help:"Network (10.0.0.0/8), address or host that webhooks may call although it is private. Repeatable." placeholder:"TARGET" env:"BUGLE_ALLOW_TARGET"`
@@ -73,7 +73,7 @@ func (c *serveCommand) Run(ctx context.Context, out *output) error {
 		database: c.Database, storage: c.Storage, listener: listener, publicURL: c.PublicURL, guard: guard,
 		keyLimit: c.RateLimit, guestLimit: c.GuestRateLimit, log: log,
 		started: func(s *store.Store) error {
-			log.Info("listening", "url", "http://"+listener.Addr().String(), "version", version(), "database", c.Database)
+			log.Info("listening", "url", "http://"+listener.Addr().String(), "version", version(), "database", store.ShownName(c.Database))
 			first, err := s.EnsureOrganization(ctx, firstOrganization)
 			if err != nil {
 				return err
@@ -110,7 +110,10 @@ func (c serverConfig) storageFolder() string {
 	if c.storage != "" {
 		return c.storage
 	}
-	_, path, _ := strings.Cut(c.database, ":")
+	path, isFile := strings.CutPrefix(c.database, "sqlite:")
+	if !isFile {
+		return filepath.Join("bugle-data", "storage")
+	}
 	return filepath.Join(filepath.Dir(path), "storage")
 }
 
@@ -147,7 +150,7 @@ func serve(ctx context.Context, c serverConfig) error {
 	rest := api.New(db, api.Options{Log: c.log, PublicURL: c.publicURL, UserAgent: userAgent(), KeyLimit: c.keyLimit,
 		GuestLimit: c.guestLimit, Files: uploads})
 	panel := admin.New(db, admin.Options{Log: c.log, PublicURL: c.publicURL, UserAgent: userAgent(), Files: uploads,
-		Scopes: api.Scopes(), Guard: c.guard})
+		Scopes: api.Scopes(), Guard: c.guard, Mailer: client})
 	server := &http.Server{
 		Handler:           pages(rest, panel),
 		ReadHeaderTimeout: 10 * time.Second,
@@ -166,7 +169,10 @@ func serve(ctx context.Context, c serverConfig) error {
 	acts.Go(func() { sender.Run(acting) })
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(c.listener) }()
-	if err = c.started(db); err == nil {
+	if err = c.started(db); ctx.Err() != nil {
+		err = nil // somebody stops the server while it starts
+	}
+	if err == nil {
 		select {
 		case <-ctx.Done():
 			c.log.Info("stopping: requests and attempts under way are finished")

@@ -35,6 +35,7 @@ type Options struct {
 	UserAgent string          // of deliveries, to show them as they are sent
 	Files     *files.Folder   // of uploads; nil: there are none
 	Scopes    []string        // that API keys may have
+	Mailer    Mailer          // of links to new passwords; nil: none are sent
 	Guard     *delivery.Guard // of outgoing calls, to show what it allows; nil: not shown
 }
 
@@ -43,18 +44,21 @@ type server struct {
 	store    *store.Store
 	o        Options
 	mux      *http.ServeMux
+	routes   []route // of pages for those who have signed in
 	sessions *scs.SessionManager
 	signIn   *signin.Authenticator
 	preview  *dispatch.Previewer
 	live     *live
 	jobs     *jobs
+	resets   *resets
 }
 
 // A Panel answers requests for pages.
 type Panel struct {
 	http.Handler
-	live *live
-	jobs *jobs
+	live   *live
+	jobs   *jobs
+	resets *resets
 }
 
 // Close ends the streams of pages that are open, which would keep the server from stopping, and stops what the
@@ -62,6 +66,7 @@ type Panel struct {
 func (p *Panel) Close() {
 	p.live.close()
 	p.jobs.close()
+	p.resets.close()
 }
 
 // New returns the panel. The store must not have been changed yet: lists that follow what happens are told
@@ -77,20 +82,26 @@ func New(s *store.Store, o Options) *Panel {
 		store: s, o: o, mux: http.NewServeMux(), sessions: newSessions(s, o), signIn: signin.New(s, o.Clock),
 		preview: &dispatch.Previewer{Store: s, Clock: o.Clock}, live: newLive(o.Clock), jobs: newJobs(),
 	}
+	srv.resets = newResets(srv)
 	s.Notify(srv.live.committed)
-	srv.entrance()
-	srv.dashboard()
-	srv.webhooks()
-	srv.deliveries()
-	srv.events()
-	srv.automations()
-	srv.automationLogs()
-	srv.kinds()
-	srv.roster()
-	srv.keys()
-	srv.settings()
+	srv.areas()
 	srv.mux.Handle("GET "+assets.Prefix, assets.Handler())
-	return &Panel{srv.frame(srv.sameOrigin(srv.sessions.LoadAndSave(http.HandlerFunc(srv.dispatch)))), srv.live, srv.jobs}
+	return &Panel{srv.frame(srv.sameOrigin(srv.sessions.LoadAndSave(http.HandlerFunc(srv.dispatch)))), srv.live, srv.jobs, srv.resets}
+}
+
+// areas adds the pages of all areas.
+func (s *server) areas() {
+	s.entrance()
+	s.dashboard()
+	s.webhooks()
+	s.deliveries()
+	s.events()
+	s.automations()
+	s.automationLogs()
+	s.kinds()
+	s.roster()
+	s.keys()
+	s.settings()
 }
 
 // dispatch answers with the page of the path, or says that there is none.
@@ -159,8 +170,12 @@ const maxBody = 12 << 20
 // A handler answers a visit; its error is shown as a page.
 type handler func(v *visit) error
 
+// A route is a pattern of the mux, and the permission that it asks for; empty: none.
+type route struct{ pattern, permission string }
+
 // page adds a page for those who have signed in and have the permission; empty: whoever has signed in.
 func (s *server) page(pattern, permission string, h handler) {
+	s.routes = append(s.routes, route{pattern, permission})
 	s.mux.HandleFunc(pattern, s.guest(func(v *visit) error {
 		if v.account == nil {
 			return errSignIn
@@ -186,6 +201,11 @@ func (s *server) guest(h handler) http.HandlerFunc {
 					panic(p)
 				}
 				v.fail(fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
+			}
+		}()
+		defer func() {
+			if v.MultipartForm != nil {
+				v.MultipartForm.RemoveAll() // net/http does that only for its own copy of the request, which has none
 			}
 		}()
 		if err := v.identify(); err != nil {

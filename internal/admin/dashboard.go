@@ -106,7 +106,11 @@ func (s *server) firstSteps(v *visit) ([]firstStep, error) {
 	}
 	add("create_user", "/users/create", "Add your people", "Ranks, awards and records are about them.", len(people.Items) > 1)
 	add("create_webhook", "/webhooks/create", "Create a webhook", "Discord, a spreadsheet or a program of your own is told when something changes.", len(hooks.Items) > 0)
-	add("create_automation", "/automations", "Make an automation", "Say when something is sent, and in which words. There are templates.", len(automations.Items) > 0)
+	making := "/automations" // where the templates are too
+	if !v.Can("view_any_automation") {
+		making = "/automations/create"
+	}
+	add("create_automation", making, "Make an automation", "Say when something is sent, and in which words. There are templates.", len(automations.Items) > 0)
 	if !slices.ContainsFunc(steps, func(step firstStep) bool { return !step.Done }) {
 		return nil, nil
 	}

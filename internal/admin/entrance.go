@@ -379,46 +379,8 @@ func (s *server) forgot(v *visit) error {
 		f.add("email", "Too many attempts. Try again in "+wait.Round(time.Second).String()+".")
 		return s.renderForgot(v, http.StatusTooManyRequests, f, false)
 	}
-	accounts, err := s.store.AccountsByEmail(v.Context(), email)
-	if err != nil {
-		return err
-	}
-	for _, account := range accounts {
-		if account.Disabled {
-			continue
-		}
-		if err := s.mailReset(v, account); err != nil {
-			return err
-		}
-	}
+	s.resets.ask(email, v.baseURL())
 	return s.renderForgot(v, http.StatusOK, f, true)
-}
-
-// mailReset sends somebody the link to a new password, if the organization can send mail.
-func (s *server) mailReset(v *visit, account *bugle.Account) error {
-	channel := bugle.ChannelByName("mail")
-	lane, err := s.store.Lane(v.Context(), account.OrganizationID, channel)
-	if err != nil {
-		return err
-	}
-	if channel.Missing(lane.Settings) != nil {
-		return nil
-	}
-	return s.store.Update(v.Context(), func(tx *store.Tx) error {
-		token, err := tx.AddInvitation(&bugle.Invitation{OrganizationID: account.OrganizationID, Purpose: bugle.ResetInvitation, UserID: account.UserID})
-		if err != nil {
-			return err
-		}
-		user, err := tx.Get(account.OrganizationID, &personnel.User, account.UserID)
-		if err != nil {
-			return err
-		}
-		text := "Somebody, probably you, wants to reset your password of Bugle. Choose a new one here within an hour: " + v.baseURL() + "/welcome/" + token +
-			" If it was not you, do nothing."
-		actor := store.Actor{OrganizationID: account.OrganizationID, RequestID: v.actor.RequestID, TraceID: v.actor.TraceID}
-		_, err = tx.TestLane(actor, channel, text, user)
-		return err
-	})
 }
 
 type accountPage struct {

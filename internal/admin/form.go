@@ -5,8 +5,10 @@ import (
 	"mime/multipart"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/buglehq/bugle"
 	"github.com/buglehq/bugle/value"
@@ -60,15 +62,16 @@ func (f *form) Has(name string) bool { return f.values.Has(name) }
 func (f *form) All(name string) []string { return f.values[name] }
 
 // take takes over what is wrong, and reports whether that is all that err says. Problems of a part of a
-// field, such as retry_schedule.0, are the field's.
-func (f *form) take(err error) bool {
+// field, such as retry_schedule.0, are the field's. Those of the fields except are known already.
+func (f *form) take(err error, except ...string) bool {
 	var invalid *bugle.InvalidError
 	if !errors.As(err, &invalid) {
 		return false
 	}
 	for _, p := range invalid.Problems {
-		field, _, _ := strings.Cut(p.Field, ".")
-		f.add(field, p.Reason)
+		if field, _, _ := strings.Cut(p.Field, "."); !contains(except, field) {
+			f.add(field, p.Reason)
+		}
 	}
 	return true
 }
@@ -102,6 +105,7 @@ const (
 	inputURL      = "url"
 	inputNumber   = "number"
 	inputPassword = "password"
+	inputDate     = "date"
 	inputDateTime = "datetime-local"
 	inputColor    = "color"
 	inputFile     = "file"
@@ -161,6 +165,11 @@ func (in input) Described() string {
 	return strings.Join(ids, " ")
 }
 
+// offers reports whether a value is one of the options.
+func (in input) offers(value string) bool {
+	return slices.ContainsFunc(in.Options, func(o option) bool { return o.Value == value })
+}
+
 // Groups are the options by their group, in their order.
 func (in input) Groups() []optionGroup {
 	var groups []optionGroup
@@ -203,6 +212,51 @@ func (f *form) fill(inputs []input) []input {
 		}
 	}
 	return inputs
+}
+
+// untouched reports whether a field holds what the page showed in it. Browsers do not send that letter by letter,
+// and what is stored need not be what an input can show: to save it as it comes back would change it.
+func (f *form) untouched(in input) bool {
+	sent := f.Get(in.Name)
+	switch in.Kind {
+	case inputSwitch:
+		return (in.Value == "1" || in.Value == "true") == (sent == "1")
+	case inputChecks:
+		for _, o := range in.Options {
+			if contains(in.Values, o.Value) != contains(f.All(in.Name), o.Value) {
+				return false
+			}
+		}
+		return true
+	case inputSelect:
+		if !in.offers(in.Value) {
+			return sent == "" || in.Blank == "" && len(in.Options) > 0 && sent == in.Options[0].Value
+		}
+		return sent == in.Value
+	case inputDate, inputDateTime:
+		was, err := browserTime(in.Kind, in.Value)
+		if err != nil { // the input was empty
+			return sent == ""
+		}
+		now, err := browserTime(in.Kind, sent)
+		return err == nil && now.Equal(was)
+	case inputArea, inputEditor:
+		lines := strings.NewReplacer("\r\n", "\n", "\r", "\n")
+		return lines.Replace(sent) == lines.Replace(in.Value)
+	}
+	line := strings.NewReplacer("\r", "", "\n", "")
+	if in.Kind == inputEmail || in.Kind == inputURL {
+		return strings.TrimSpace(line.Replace(sent)) == strings.TrimSpace(line.Replace(in.Value))
+	}
+	return line.Replace(sent) == line.Replace(in.Value)
+}
+
+// browserTime reads the value of an input for times.
+func browserTime(kind, text string) (time.Time, error) {
+	if kind == inputDate {
+		return time.Parse(time.DateOnly, text)
+	}
+	return parseLocal(text, time.UTC)
 }
 
 func contains(list []string, text string) bool {

@@ -3,6 +3,7 @@ package admin
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -40,11 +41,12 @@ type kindForm struct {
 	custom []input
 	asked  []*personnel.Resource // definitions, one for each of custom
 	typed  map[string]bool       // references to be typed, by the name of the field
+	edits  bool                  // a resource that is there
 }
 
 // newKindForm returns the form for a resource: a new one, or one to be changed.
 func (a *kindArea) newKindForm(v *visit, r *personnel.Resource) (*kindForm, error) {
-	kf := &kindForm{area: a, typed: map[string]bool{}}
+	kf := &kindForm{area: a, typed: map[string]bool{}, edits: r.ID() != 0}
 	fields := make([]*personnel.Field, 0, len(a.kind.Fields)+len(a.kind.Extras))
 	for i := range a.kind.Fields {
 		fields = append(fields, &a.kind.Fields[i])
@@ -53,6 +55,10 @@ func (a *kindArea) newKindForm(v *visit, r *personnel.Resource) (*kindForm, erro
 		fields = append(fields, &a.kind.Extras[i])
 	}
 	for _, f := range fields {
+		if f.ReadOnly && isModel(f) && !kf.edits && r.Get(f.Name) != nil {
+			kf.inputs, kf.fields = append(kf.inputs, input{Name: f.Name, Kind: inputHidden, Value: fmt.Sprint(r.Get(f.Name))}), append(kf.fields, f)
+			continue
+		}
 		if f.ReadOnly || f.Hidden || f.Name == "id" || f.Name == "created_at" || f.Name == "updated_at" {
 			continue
 		}
@@ -77,7 +83,7 @@ func (a *kindArea) newKindForm(v *visit, r *personnel.Resource) (*kindForm, erro
 
 // input is the input for a field.
 func (kf *kindForm) input(v *visit, r *personnel.Resource, f *personnel.Field) (input, error) {
-	in := input{Name: f.SentAs(), Label: fieldLabel(f), Kind: inputText, Required: f.Required && f.Default == nil && f.Fallback == nil, Max: 255}
+	in := input{Name: f.SentAs(), Label: fieldLabel(f), Kind: inputText, Required: f.Required && f.Default == nil, Max: 255}
 	if f.Max > 0 {
 		in.Max = f.Max
 	}
@@ -85,12 +91,23 @@ func (kf *kindForm) input(v *visit, r *personnel.Resource, f *personnel.Field) (
 	if i := slices.IndexFunc(r.Kind.Fields, func(g personnel.Field) bool { return g.Name == f.Name }); i >= 0 {
 		stored = r.Values[i]
 	}
+	if f.Name == "rrule" && kf.edits {
+		if err := v.server.store.Include(v.Context(), v.actor.OrganizationID, []*personnel.Resource{r}, personnel.Shown("schedule")); err != nil {
+			return in, err
+		}
+		if schedule := r.Related["schedule"]; schedule != nil {
+			stored = schedule.Get("rrule")
+		}
+	}
 	if stored != nil {
 		in.Value = fmt.Sprint(stored)
 	}
 	switch f.Type {
 	case personnel.Integer:
 		in.Kind, in.Max = inputNumber, 0
+		if f.Name == "order" && r.Kind.Order == personnel.BySorted && !kf.edits && stored == f.Default {
+			in.Value, in.Help = "", "Left empty, it comes last."
+		}
 	case personnel.Reference:
 		options, all, err := v.options(f.Refers)
 		if err != nil {
@@ -102,16 +119,23 @@ func (kf *kindForm) input(v *visit, r *personnel.Resource, f *personnel.Field) (
 			if in.Required {
 				in.Blank = "Choose one"
 			}
+		} else {
+			kf.typed[in.Name] = true
+			in.Help = "There are many: type the name, or the id."
+		}
+		id, ok := stored.(int64)
+		if !ok || in.offers(in.Value) {
 			break
 		}
-		kf.typed[in.Name] = true
-		in.Help = "There are many: type the name, or the id."
-		if id, ok := stored.(int64); ok {
-			if k := personnel.ByName(f.Refers); k != nil {
-				if other, err := v.server.store.Get(v.Context(), v.actor.OrganizationID, k, id); err == nil {
-					in.Help += " Now: " + labelOf(other) + "."
-				}
-			}
+		other, err := v.server.store.Get(v.Context(), v.actor.OrganizationID, personnel.ByName(f.Refers), id)
+		switch {
+		case errors.Is(err, bugle.ErrNotFound):
+		case err != nil:
+			return in, err
+		case all: // lists leave it out
+			in.Options = append(in.Options, option{Value: in.Value, Label: labelOf(other)})
+		default:
+			in.Help += " Now: " + labelOf(other) + "."
 		}
 	case personnel.Text:
 		in.Kind, in.Rows, in.Max = inputArea, 4, 0
@@ -134,10 +158,23 @@ func (kf *kindForm) input(v *visit, r *personnel.Resource, f *personnel.Field) (
 		}
 	case personnel.Email:
 		in.Kind = inputEmail
+		if !kf.edits || r.Kind != &personnel.User || r.ID() == v.actor.UserID || v.Can("update_account") {
+			break
+		}
+		// Whoever gives an account another address can have a new password sent there.
+		switch _, err := v.server.store.Account(v.Context(), v.actor.OrganizationID, r.ID()); {
+		case err == nil:
+			in.ReadOnly, in.Help = true, "They sign in with it, so it takes the right to edit accounts to change it."
+		case !errors.Is(err, bugle.ErrNotFound):
+			return in, err
+		}
 	case personnel.Choice, personnel.Code:
 		in.Kind, in.Max, in.Options = inputSelect, 0, choiceOptions(r.Kind, f)
-		if !in.Required && f.Null && f.Default == nil {
+		if f.Null && (!in.Required && f.Default == nil || stored == nil && kf.edits) {
 			in.Blank = "None"
+		}
+		if stored != nil && !in.offers(in.Value) { // of an import
+			in.Options = append(in.Options, option{Value: in.Value, Label: in.Value})
 		}
 	case personnel.Strings:
 		if len(f.Options) > 0 {
@@ -160,7 +197,7 @@ func (kf *kindForm) input(v *visit, r *personnel.Resource, f *personnel.Field) (
 	case personnel.JSON:
 		in.Kind, in.Language, in.Max, in.Rows = inputEditor, "json", 0, 5
 		if stored != nil {
-			in.Value = prettyJSON(stored)
+			in.Value = prettyJSON(storedJSON(stored))
 		}
 	case personnel.Photo:
 		in.Kind, in.Max, in.Value, in.Accept = inputFile, 0, "", "image/*"
@@ -179,6 +216,16 @@ func (kf *kindForm) input(v *visit, r *personnel.Resource, f *personnel.Field) (
 	return in, nil
 }
 
+// storedJSON is what the text of a JSON field says.
+func storedJSON(stored any) any {
+	text, _ := stored.(string)
+	decoded, err := value.Decode([]byte(text))
+	if err != nil {
+		return stored
+	}
+	return decoded
+}
+
 func storedTexts(stored any) []string {
 	if stored == nil {
 		return nil
@@ -189,27 +236,32 @@ func storedTexts(stored any) []string {
 // customInput is the input for a custom field.
 func customInput(d, r *personnel.Resource) input {
 	key := d.Text("key")
-	in := input{Name: key, Label: d.Text("name"), Kind: inputText, Help: d.Text("help"), Placeholder: d.Text("placeholder"), Required: d.Get("required") == true,
-		Value: d.Text("default")}
-	if stored, ok := r.Custom.Get(key); ok {
-		in.Value = ""
-		if stored != nil {
-			in.Value = fmt.Sprint(stored)
-		}
+	in := input{Name: key, Label: d.Text("name"), Kind: inputText, Help: d.Text("help"), Placeholder: d.Text("placeholder"), Required: d.Get("required") == true}
+	if r.ID() == 0 {
+		in.Value = d.Text("default")
 	}
+	stored, _ := r.Custom.Get(key)
+	if stored != nil {
+		in.Value = fmt.Sprint(stored)
+	}
+	at, isTime := personnel.ParseTime(in.Value)
 	switch d.Text("type") {
 	case "boolean":
 		in.Kind, in.Required = inputSwitch, false
 	case "code", "textarea":
 		in.Kind = inputArea
 	case "date":
-		in.Kind = "date"
+		if in.Kind = inputDate; isTime {
+			in.Value = at.Format(time.DateOnly)
+		}
 	case "datetime-local":
-		in.Kind = inputDateTime
+		if in.Kind, in.Step = inputDateTime, "1"; isTime {
+			in.Value = at.Format(localTime)
+		}
 	case "email":
 		in.Kind = inputEmail
 	case "file":
-		in.Kind = inputFile
+		in.Kind, in.Required = inputFile, in.Required && in.Value == ""
 	case "number":
 		in.Kind, in.Step = inputNumber, "any"
 	case "password":
@@ -227,6 +279,11 @@ func customInput(d, r *personnel.Resource) input {
 				o.Value = key.String()
 			}
 			in.Options = append(in.Options, o)
+		}
+		if list, isList := stored.(*value.Array); isList { // which this cannot choose
+			in.Value, in.Help = "", strings.TrimSpace(in.Help+" Now: "+strings.Join(listTexts(list), ", ")+".")
+		} else if in.Value != "" && !in.offers(in.Value) {
+			in.Options = append(in.Options, option{Value: in.Value, Label: in.Value})
 		}
 	}
 	return in
@@ -307,10 +364,8 @@ func (kf *kindForm) read(v *visit, f *form) (*value.Array, []*personnel.Upload, 
 	}
 	for i, in := range slices.Concat(kf.inputs, kf.custom) {
 		if in.Kind != inputFile {
-			if i >= len(kf.inputs) && in.Kind == inputSwitch {
-				continue
-			}
-			if i >= len(kf.inputs) && !f.Has(in.Name) {
+			isCustom := i >= len(kf.inputs)
+			if kf.edits && f.untouched(in) || isCustom && in.Kind != inputSwitch && !f.Has(in.Name) {
 				fields.Delete(in.Name)
 			}
 			continue
@@ -369,7 +424,7 @@ func (a *kindArea) blank(values url.Values) *personnel.Resource {
 	r := personnel.New(a.kind)
 	for name := range values {
 		f := a.kind.Field(name)
-		if f == nil || f.ReadOnly || f.Hidden {
+		if f == nil || f.ReadOnly && !isModel(f) || f.Hidden {
 			continue
 		}
 		switch f.Type {
@@ -382,6 +437,33 @@ func (a *kindArea) blank(values url.Values) *personnel.Resource {
 		}
 	}
 	return r
+}
+
+// isModel reports whether a field names, with another, the resource that one belongs to.
+func isModel(f *personnel.Field) bool { return f.Name == "model_type" || f.Name == "model_id" }
+
+// owner is what a new resource is to belong to that cannot be written into it: an attachment of an event. It is nil
+// if the resource is to belong to nothing.
+func (a *kindArea) owner(r *personnel.Resource) (*personnel.Within, error) {
+	if f := a.kind.Field("model_type"); f == nil || !f.ReadOnly || r.Get("model_type") == nil {
+		return nil, nil
+	}
+	id, _ := r.Get("model_id").(int64)
+	k := personnel.ByModel(r.Text("model_type"))
+	if k == nil {
+		return nil, bugle.ErrNotFound
+	}
+	var w *personnel.Within
+	for i := range k.Relations {
+		rel := &k.Relations[i]
+		if rel.Kind == a.kind.Name && rel.Where == "model_type" && (w == nil || rel.Many) {
+			w = &personnel.Within{Kind: k, ID: id, Relation: rel}
+		}
+	}
+	if w == nil {
+		return nil, bugle.ErrNotFound
+	}
+	return w, nil
 }
 
 func (a *kindArea) showCreate(v *visit) error {
@@ -397,11 +479,9 @@ func (a *kindArea) showCreate(v *visit) error {
 }
 
 func (a *kindArea) renderForm(v *visit, status int, f *form, kf *kindForm, r *personnel.Resource) error {
-	title, action, back := "New "+strings.ToLower(a.kind.Class), "/"+a.kind.Path, &link{"/" + a.kind.Path, kindTitle(a.kind)}
+	title, action, back := "New "+strings.ToLower(a.kind.Class), "/"+a.kind.Path, a.back(v, r)
 	if r.ID() != 0 {
-		title = "Edit " + labelOf(r)
-		action = fmt.Sprintf("/%s/%d", a.kind.Path, r.ID())
-		back = &link{action, labelOf(r)}
+		title, action = "Edit "+labelOf(r), fmt.Sprintf("/%s/%d", a.kind.Path, r.ID())
 	}
 	p := &kindFormPage{frame: v.newFrame(title, a.kind.Path), Area: a, Form: f, Inputs: f.fill(kf.inputs), Custom: f.fill(kf.custom),
 		Action: action, Cancel: back.URL, Tip: a.kind.Name == "message" && v.Can("create_automation")}
@@ -416,7 +496,14 @@ func (a *kindArea) create(v *visit) error {
 		return err
 	}
 	r := a.blank(f.values)
+	owner, err := a.owner(r)
+	if err != nil {
+		return err
+	}
 	return a.save(v, f, r, func(tx *store.Tx, fields *value.Array) (*personnel.Resource, error) {
+		if owner != nil {
+			return tx.CreateWithin(v.actor, owner, fields)
+		}
 		return tx.Create(v.actor, a.kind, fields)
 	})
 }
@@ -447,6 +534,9 @@ func (a *kindArea) update(v *visit) error {
 	})
 }
 
+// errUnread undoes a change that was tried only to see what else is wrong with a form that cannot be read.
+var errUnread = errors.New("the form cannot be read")
+
 // save reads the form and writes the resource, or shows the form again with what is wrong.
 func (a *kindArea) save(v *visit, f *form, r *personnel.Resource, write func(tx *store.Tx, fields *value.Array) (*personnel.Resource, error)) error {
 	kf, err := a.newKindForm(v, r)
@@ -459,20 +549,21 @@ func (a *kindArea) save(v *visit, f *form, r *personnel.Resource, write func(tx 
 		return err
 	}
 	var saved *personnel.Resource
-	if !f.Failed() {
-		err = a.server.store.Update(v.Context(), func(tx *store.Tx) (err error) {
-			saved, err = write(tx, fields)
-			return err
-		})
-		if !f.take(err) && err != nil {
-			return err
+	unread := slices.Collect(maps.Keys(f.Problems))
+	err = a.server.store.Update(v.Context(), func(tx *store.Tx) (err error) {
+		if saved, err = write(tx, fields); err == nil && len(unread) > 0 {
+			return errUnread
 		}
+		return err
+	})
+	if !f.take(err, unread...) && err != nil && err != errUnread {
+		return err
 	}
 	if f.Failed() {
 		return a.renderForm(v, http.StatusUnprocessableEntity, f, kf, r)
 	}
 	v.flash("success", "Saved."+a.consequences(v))
-	return v.redirect(fmt.Sprintf("/%s/%d", a.kind.Path, saved.ID()))
+	return v.redirect(a.back(v, saved).URL)
 }
 
 // consequences says what a change has set off.

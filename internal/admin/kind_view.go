@@ -50,6 +50,7 @@ type kindLinks struct {
 	Relation string
 	Title    string
 	Items    []linkedItem
+	Cut      bool     // there are more than are shown
 	Add      []option // to choose from; none: somebody types
 	Typed    bool
 	Change   bool
@@ -89,7 +90,7 @@ func (a *kindArea) show(v *visit) error {
 	}
 	p := &kindPage{frame: v.newFrame(labelOf(r), a.kind.Path), Area: a, ID: r.ID(), URL: fmt.Sprintf("/%s/%d", a.kind.Path, r.ID()),
 		One: strings.ToLower(a.kind.Class), Edit: v.Can("update_" + a.permission), Delete: v.Can("delete_" + a.permission)}
-	p.Back = &link{"/" + a.kind.Path, kindTitle(a.kind)}
+	p.Back = a.back(v, nil)
 	for _, f := range fields {
 		if c := v.cellOf(r, f, true); !c.Empty() {
 			p.Values = append(p.Values, namedCell{fieldLabel(f), c})
@@ -177,7 +178,11 @@ func (a *kindArea) parts(v *visit, r *personnel.Resource, p *kindPage) error {
 		part := kindPart{Title: title(strings.ReplaceAll(rel.Name, "_", " ")), One: strings.ToLower(other.Class)}
 		if len(page.Items) > maxPart {
 			page.Items = page.Items[:maxPart]
-			part.More = "/" + other.Path + "?" + url.Values{rel.Inverse: {strconv.FormatInt(r.ID(), 10)}}.Encode()
+			only := url.Values{rel.Inverse: {strconv.FormatInt(r.ID(), 10)}}
+			if rel.Where != "" {
+				only.Set(rel.Where, rel.Is)
+			}
+			part.More = "/" + other.Path + "?" + only.Encode()
 		}
 		var fields []*personnel.Field
 		for _, f := range area.columns() {
@@ -220,11 +225,13 @@ func (a *kindArea) linked(v *visit, r *personnel.Resource, p *kindPage) error {
 		}
 		w := &personnel.Within{Kind: a.kind, ID: r.ID(), Relation: rel}
 		page, err := a.server.store.Search(v.Context(), v.actor.OrganizationID, &personnel.Search{Kind: personnel.ByName(rel.Kind), Within: w},
-			store.PageRequest{Number: 1, Limit: maxChoices, CountTo: -1})
+			store.PageRequest{Number: 1, Limit: maxChoices + 1, CountTo: -1})
 		if err != nil {
 			return err
 		}
-		l := kindLinks{Relation: rel.Name, Title: title(strings.ReplaceAll(rel.Name, "_", " ")), Change: v.Can("update_" + a.permission)}
+		isCut := len(page.Items) > maxChoices
+		page.Items = page.Items[:min(len(page.Items), maxChoices)]
+		l := kindLinks{Cut: isCut, Relation: rel.Name, Title: title(strings.ReplaceAll(rel.Name, "_", " ")), Change: v.Can("update_" + a.permission)}
 		for _, item := range page.Items {
 			l.Items = append(l.Items, linkedItem{item.ID(), *v.linkTo(item)})
 		}

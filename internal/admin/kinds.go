@@ -199,7 +199,7 @@ func (v *visit) cellOf(r *personnel.Resource, f *personnel.Field, inFull bool) c
 	case personnel.Strings, personnel.Integers:
 		return cell{Badges: listTexts(stored)}
 	case personnel.JSON:
-		return cell{Code: prettyJSON(stored)}
+		return cell{Code: prettyJSON(storedJSON(stored))}
 	case personnel.Photo:
 		return cell{Image: storageURL(fmt.Sprint(stored))}
 	case personnel.File:
@@ -301,6 +301,18 @@ func (a *kindArea) find(v *visit) (*personnel.Resource, error) {
 	return a.server.store.Get(v.Context(), v.actor.OrganizationID, a.kind, id)
 }
 
+// back is where a page leads back to, and a change leads on to: the resource's page, without one the list, or what
+// of that the visitor may see.
+func (a *kindArea) back(v *visit, r *personnel.Resource) *link {
+	switch {
+	case r != nil && r.ID() != 0 && v.Can("view_"+a.permission):
+		return &link{fmt.Sprintf("/%s/%d", a.kind.Path, r.ID()), labelOf(r)}
+	case v.Can("view_any_" + a.permission):
+		return &link{"/" + a.kind.Path, kindTitle(a.kind)}
+	}
+	return &link{"/", "Dashboard"}
+}
+
 func (a *kindArea) delete(v *visit) error {
 	r, err := a.find(v)
 	if err != nil {
@@ -314,7 +326,7 @@ func (a *kindArea) delete(v *visit) error {
 		return err
 	}
 	v.flash("success", fmt.Sprintf("%s is deleted.", labelOf(r)))
-	return v.redirect("/" + a.kind.Path)
+	return v.redirect(a.back(v, nil).URL)
 }
 
 // maxSelected is how many rows a page can have, and so how many can be selected.
@@ -350,7 +362,7 @@ func (a *kindArea) deleteSelected(v *visit) error {
 		return err
 	}
 	v.flash("success", fmt.Sprintf("Deleted: %d.", deleted))
-	return v.redirect("/" + a.kind.Path)
+	return v.redirect(a.back(v, nil).URL)
 }
 
 // nestedOf returns the relation of the kind that has routes of its own and links through a table.
@@ -378,7 +390,7 @@ func (a *kindArea) unlink(v *visit) error {
 }
 
 func (a *kindArea) relink(v *visit, change func(tx *store.Tx, w *personnel.Within, id int64) error) error {
-	id, err := v.id()
+	r, err := a.find(v)
 	if err != nil {
 		return err
 	}
@@ -393,7 +405,7 @@ func (a *kindArea) relink(v *visit, change func(tx *store.Tx, w *personnel.Withi
 	other, err := v.resolve(rel.Kind, f.Get("id"))
 	if err == nil {
 		err = a.server.store.Update(v.Context(), func(tx *store.Tx) error {
-			return change(tx, &personnel.Within{Kind: a.kind, ID: id, Relation: rel}, other)
+			return change(tx, &personnel.Within{Kind: a.kind, ID: r.ID(), Relation: rel}, other)
 		})
 	}
 	switch f.take(err) {
@@ -405,7 +417,7 @@ func (a *kindArea) relink(v *visit, change func(tx *store.Tx, w *personnel.Withi
 		}
 		v.flash("success", "Saved.")
 	}
-	return v.redirect(fmt.Sprintf("/%s/%d", a.kind.Path, id))
+	return v.redirect(a.back(v, r).URL)
 }
 
 func firstProblems(f *form) []string {
@@ -486,18 +498,22 @@ func (a *kindArea) search(v *visit, filters []filter) (*personnel.Search, error)
 		if field == nil {
 			continue
 		}
-		var v any = f.Value
+		var is any = f.Value
 		switch field.Type {
-		case personnel.Reference, personnel.Code:
-			n, err := strconv.ParseInt(f.Value, 10, 64)
+		case personnel.Reference:
+			id, err := v.resolve(field.Refers, f.Value)
 			if err != nil {
-				continue
+				return nil, err
 			}
-			v = n
+			is = id
+		case personnel.Code, personnel.Integer:
+			if n, err := strconv.ParseInt(f.Value, 10, 64); err == nil {
+				is = n
+			}
 		case personnel.Boolean:
-			v = f.Value == "1"
+			is = f.Value == "1"
 		}
-		wanted.Append(value.Map("field", f.Name, "operator", "=", "value", v))
+		wanted.Append(value.Map("field", f.Name, "operator", "=", "value", is))
 	}
 	if wanted.Len() > 0 {
 		body.Set("filters", wanted)
@@ -523,7 +539,8 @@ func (a *kindArea) search(v *visit, filters []filter) (*personnel.Search, error)
 	return personnel.ReadSearch(a.kind, nil, body, nil)
 }
 
-// filters are those that the list offers: a text, references to few, yes or no, and choices.
+// filters are those that the list offers: a text, references, yes or no, and choices. What other fields refer to is
+// one if the page was asked for with it.
 func (a *kindArea) filters(v *visit) ([]filter, error) {
 	filters := []filter{v.filterText("q", "Search", "")}
 	for _, f := range a.columns() {
@@ -533,13 +550,22 @@ func (a *kindArea) filters(v *visit) ([]filter, error) {
 			if err != nil {
 				return nil, err
 			}
-			if all && len(options) > 0 {
+			if !all {
+				filters = append(filters, v.filterText(f.Name, fieldLabel(f), "Name or id"))
+			} else if len(options) > 0 || v.URL.Query().Get(f.Name) != "" {
 				filters = append(filters, v.filterBy(f.Name, fieldLabel(f), "Any", options))
 			}
 		case personnel.Boolean:
 			filters = append(filters, v.filterBy(f.Name, fieldLabel(f), "Any", []option{{Value: "1", Label: "Yes"}, {Value: "0", Label: "No"}}))
 		case personnel.Choice, personnel.Code:
 			filters = append(filters, v.filterBy(f.Name, fieldLabel(f), "Any", choiceOptions(a.kind, f)))
+		}
+	}
+	for i := range a.kind.Fields {
+		f := &a.kind.Fields[i]
+		isOffered := slices.ContainsFunc(filters, func(other filter) bool { return other.Name == f.Name })
+		if (f.Type == personnel.Reference || isModel(f)) && !f.Hidden && !isOffered && v.URL.Query().Get(f.Name) != "" {
+			filters = append(filters, v.filterText(f.Name, fieldLabel(f), ""))
 		}
 	}
 	if h := a.kind.Hiding; h != nil {
@@ -605,8 +631,7 @@ func (a *kindArea) list(v *visit) error {
 			row.Cells = append(row.Cells, v.cellOf(r, f, false))
 		}
 		if a.kind.Listed {
-			headline, _ := r.Data(view).Get("headline")
-			row.Cells = []cell{{Text: fmt.Sprint(headline)}}
+			row.Cells = []cell{{Text: headline(r, view)}}
 		}
 		p.Rows = append(p.Rows, row)
 	}
@@ -614,6 +639,12 @@ func (a *kindArea) list(v *visit) error {
 		p.Columns = []column{{Label: "What happened"}}
 	}
 	return v.render(http.StatusOK, "kind_list.html", p)
+}
+
+// headline says what a resource of the newsfeed tells.
+func headline(r *personnel.Resource, view *personnel.View) string {
+	text, _ := r.Data(view).Get("headline")
+	return fmt.Sprint(text)
 }
 
 // exportPage is how many rows are read at once for a file.
@@ -628,6 +659,13 @@ func (a *kindArea) export(v *visit, search *personnel.Search) error {
 			fields, head = append(fields, f), append(head, fieldLabel(f))
 		}
 	}
+	if a.kind.Listed {
+		head = append(head, "What happened")
+	}
+	view, err := a.server.store.View(v.Context(), v.actor.OrganizationID)
+	if err != nil {
+		return err
+	}
 	included := references(a.kind, fields)
 	return v.csv(a.kind.Path, head, func(write func([]string) error) error {
 		for number := 1; ; number++ {
@@ -639,9 +677,12 @@ func (a *kindArea) export(v *visit, search *personnel.Search) error {
 				return err
 			}
 			for _, r := range page.Items {
-				row := make([]string, len(fields))
+				row := make([]string, len(fields), len(head))
 				for i, f := range fields {
 					row[i] = v.cellText(v.cellOf(r, f, true))
+				}
+				if a.kind.Listed {
+					row = append(row, headline(r, view))
 				}
 				if err := write(row); err != nil {
 					return err

@@ -247,7 +247,7 @@ var errEnough = enough{}
 
 // harmless keeps spreadsheets from taking a text for a formula.
 func harmless(cell string) string {
-	if cell != "" && strings.ContainsRune("=+-@\t\r", rune(cell[0])) {
+	if cell != "" && strings.ContainsRune("=+-@\t\r\n", rune(cell[0])) {
 		if _, err := strconv.ParseFloat(cell, 64); err != nil {
 			return "'" + cell
 		}

@@ -1,12 +1,17 @@
 package admin
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
+	"strconv"
 
+	"github.com/buglehq/bugle"
 	"github.com/buglehq/bugle/internal/store"
 	"github.com/buglehq/bugle/personnel"
+	"github.com/buglehq/bugle/value"
 )
 
 // roster adds the page of everybody by group and unit.
@@ -27,6 +32,10 @@ type rosterUnit struct {
 	Name    string
 	URL     string
 	Members []rosterMember
+	Total   int
+	AtLeast bool   // Total is not all
+	More    string // where all are; empty: these are all
+	id      int64
 }
 
 type rosterMember struct {
@@ -35,15 +44,21 @@ type rosterMember struct {
 	order                           int64
 }
 
-// maxUnits is how many units, and how many groups, the roster shows.
-const maxUnits = 500
+const (
+	maxUnits    = 500    // how many units, and how many groups, the roster shows
+	maxMembers  = 500    // how many people of a unit
+	maxRostered = 10_000 // how many people in all
+)
 
 func (s *server) showRoster(v *visit) error {
-	groups, cut, err := s.readRoster(v)
+	groups, moreUnits, morePeople, err := s.readRoster(v)
 	if err != nil {
 		return err
 	}
 	if v.wantsCSV() {
+		if morePeople {
+			return bugle.Invalid("", "The roster has more than %d people, which is too many for this file. Export the users, who have their units too.", maxRostered)
+		}
 		return v.csv("roster", []string{"Group", "Unit", "Name", "Rank", "Position", "Specialty", "Status"}, func(write func([]string) error) error {
 			for _, g := range groups {
 				for _, u := range g.Units {
@@ -57,33 +72,60 @@ func (s *server) showRoster(v *visit) error {
 			return nil
 		})
 	}
-	p := &rosterPage{frame: v.newFrame("Roster", "roster"), Groups: groups, Cut: cut}
+	left := maxRostered // somebody is shown as often as his unit is in groups
+	for _, g := range groups {
+		for i := range g.Units {
+			u := &g.Units[i]
+			shown := min(len(u.Members), maxMembers, left)
+			if shown < len(u.Members) || morePeople {
+				u.More = "/users?" + url.Values{"unit_id": {strconv.FormatInt(u.id, 10)}}.Encode()
+			}
+			u.Members, u.AtLeast = u.Members[:shown], morePeople
+			left -= shown
+		}
+	}
+	p := &rosterPage{frame: v.newFrame("Roster", "roster"), Groups: groups, Cut: moreUnits}
 	p.Lead = "Everybody, by unit and rank."
 	return v.render(http.StatusOK, "roster.html", p)
 }
 
 // readRoster returns the groups in their order with their units and the people in them, and the units
-// that are in no group.
-func (s *server) readRoster(v *visit) (list []rosterGroup, cut bool, err error) {
-	all := store.PageRequest{Number: 1, Limit: maxUnits, CountTo: -1}
+// that are in no group. It reports whether there are more units, and whether there are more people.
+func (s *server) readRoster(v *visit) (list []rosterGroup, moreUnits, morePeople bool, err error) {
+	all := store.PageRequest{Number: 1, Limit: maxUnits + 1, CountTo: -1}
 	groups, err := s.store.List(v.Context(), v.actor.OrganizationID, &personnel.Group, all)
 	if err != nil {
-		return nil, false, err
+		return nil, false, false, err
 	}
 	units, err := s.store.List(v.Context(), v.actor.OrganizationID, &personnel.Unit, all)
 	if err != nil {
-		return nil, false, err
+		return nil, false, false, err
 	}
-	people := personnel.Include{Name: "users", Below: personnel.Shown("rank", "position", "specialty", "status")}
-	if err := s.store.Include(v.Context(), v.actor.OrganizationID, units.Items, []personnel.Include{people}); err != nil {
-		return nil, false, err
+	moreUnits = len(units.Items) > maxUnits || len(groups.Items) > maxUnits
+	units.Items, groups.Items = units.Items[:min(len(units.Items), maxUnits)], groups.Items[:min(len(groups.Items), maxUnits)]
+	ids := value.NewArray(len(units.Items))
+	for _, u := range units.Items {
+		ids.Append(u.ID())
+	}
+	members := map[any][]*personnel.Resource{}
+	if ids.Len() > 0 {
+		people, err := v.usersBy(v.Context(), "unit_id", "in", ids, maxRostered+1)
+		if err != nil {
+			return nil, false, false, err
+		}
+		if morePeople = len(people) > maxRostered; morePeople {
+			people = people[:maxRostered]
+		}
+		for _, user := range people {
+			members[user.Get("unit_id")] = append(members[user.Get("unit_id")], user)
+		}
 	}
 	if err := s.store.Include(v.Context(), v.actor.OrganizationID, groups.Items, personnel.Shown("units")); err != nil {
-		return nil, false, err
+		return nil, false, false, err
 	}
 	byID := map[int64]rosterUnit{}
 	for _, u := range units.Items {
-		byID[u.ID()] = v.rosterUnit(u)
+		byID[u.ID()] = v.rosterUnit(u, members[u.ID()])
 	}
 	grouped := map[int64]bool{}
 	for _, g := range groups.Items {
@@ -107,12 +149,12 @@ func (s *server) readRoster(v *visit) (list []rosterGroup, cut bool, err error) 
 	if len(rest.Units) > 0 {
 		list = append(list, rest)
 	}
-	return list, len(units.Items) == maxUnits || len(groups.Items) == maxUnits, nil
+	return list, moreUnits, morePeople, nil
 }
 
-func (v *visit) rosterUnit(u *personnel.Resource) rosterUnit {
-	unit := rosterUnit{Name: u.Text("name"), URL: v.linkTo(u).URL}
-	for _, user := range u.Lists["users"] {
+func (v *visit) rosterUnit(u *personnel.Resource, members []*personnel.Resource) rosterUnit {
+	unit := rosterUnit{Name: u.Text("name"), URL: v.linkTo(u).URL, Total: len(members), id: u.ID()}
+	for _, user := range members {
 		m := rosterMember{Name: user.Text("name"), URL: v.linkTo(user).URL, order: 1 << 62}
 		if rank := user.Related["rank"]; rank != nil {
 			m.Rank = rank.Text("name")
@@ -126,23 +168,18 @@ func (v *visit) rosterUnit(u *personnel.Resource) rosterUnit {
 		unit.Members = append(unit.Members, m)
 	}
 	slices.SortStableFunc(unit.Members, func(a, b rosterMember) int {
-		switch {
-		case a.order != b.order && a.order < b.order:
-			return -1
-		case a.order != b.order:
-			return 1
-		case a.Name < b.Name:
-			return -1
-		}
-		return 1
+		return cmp.Or(cmp.Compare(a.order, b.order), cmp.Compare(a.Name, b.Name))
 	})
 	return unit
 }
 
 // Count is how many people a unit has, in words.
 func (u rosterUnit) Count() string {
-	if len(u.Members) == 1 {
+	switch {
+	case u.AtLeast:
+		return fmt.Sprintf("at least %d people", u.Total)
+	case u.Total == 1:
 		return "1 person"
 	}
-	return fmt.Sprintf("%d people", len(u.Members))
+	return fmt.Sprintf("%d people", u.Total)
 }

@@ -87,6 +87,27 @@ func (m *mission) message() (*mail.Msg, *bugle.AttemptError) {
 	return message, nil
 }
 
+// Mail sends a mail that no delivery is made for and no log keeps, by the settings of a lane of the channel mail. The
+// error says what went wrong without what was sent.
+func (c *Client) Mail(ctx context.Context, lane *bugle.Webhook, organization, subject string, to bugle.Recipient, html string) error {
+	a := &bugle.Attempt{StartedAt: time.Now().UTC()}
+	m := &mission{client: c, lane: lane, attempt: a, organization: organization, sent: bugle.Sent{Text: html, Recipient: &to}}
+	message, failed := m.message()
+	if failed == nil {
+		message.Subject(subject)
+		_, domain, _ := strings.Cut(lane.Setting("from"), "@")
+		message.SetMessageIDWithValue(bugle.RandomText(24) + "@" + domain)
+		sending, cancel := context.WithTimeout(ctx, lane.Timeout())
+		defer cancel()
+		err := c.mail(sending, lane, message, a)
+		if message.IsDelivered() {
+			return nil
+		}
+		failed = explainMail(err, a)
+	}
+	return fmt.Errorf("mail: %s: %s", failed.Kind, failed.Message)
+}
+
 // mail hands a message to the lane's mail server. The ctx must have a deadline.
 func (c *Client) mail(ctx context.Context, lane *bugle.Webhook, message *mail.Msg, a *bugle.Attempt) error {
 	host := lane.Setting("host")
