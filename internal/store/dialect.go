@@ -13,8 +13,18 @@ type dialect interface {
 	// statement returns the text that the database is to have for one of this package.
 	statement(query string) string
 
-	// begin begins a transaction of the writer.
+	// start prepares the writer for its first transaction.
+	start(ctx context.Context, w *writer) error
+
+	// begin begins a transaction of the writer, end does what has to be done before its commit.
 	begin(w *writer, u urgency) error
+	end(w *writer) error
+
+	// place is the lowest place in a lane that may be given out at a time.
+	place(now int64) int64
+
+	// isShared reports whether other processes may send deliveries from the same tables.
+	isShared() bool
 
 	// refused returns the error of a statement, as a *bugle.InvalidError if what it was given cannot be kept.
 	refused(err error) error

@@ -58,9 +58,10 @@ WITH RECURSIVE lane (id) AS (
 )
 SELECT id FROM lane WHERE id IS NOT NULL`
 
-// DueLanes returns the ids of webhooks that have due deliveries. The webhook may be deleted.
+// DueLanes returns the ids of webhooks of this node that have due deliveries. The webhook may be deleted.
 func (s *Store) DueLanes(ctx context.Context) ([]int64, error) {
-	ids, err := s.view().ids(ctx, dueLanes)
+	own, args := s.ownSlices("id", 1)
+	ids, err := s.view().ids(ctx, dueLanes+own, args...)
 	if err != nil {
 		return nil, fmt.Errorf("find due lanes: %w", err)
 	}
@@ -105,10 +106,11 @@ func (s *Store) Envelopes(ctx context.Context, eventIDs []int64, with func(event
 	return nil
 }
 
-// Promote makes those deliveries due whose wait for a retry has ended, at most limit, and returns
+// Promote makes those deliveries of this node due whose wait for a retry has ended, at most limit, and returns
 // how many they were. They go to the end of their lanes.
 func (s *Store) Promote(ctx context.Context, limit int) (int, error) {
 	var promoted []NewDelivery
+	own, args := s.ownSlices("webhook_id", 4)
 	err := s.writer.do(ctx, func(tx *Tx) error {
 		place := tx.placeAfter()
 		err := tx.each(func(scan func(to ...any) error) error {
@@ -119,8 +121,8 @@ func (s *Store) Promote(ctx context.Context, limit int) (int, error) {
 		}, `
 			UPDATE deliveries
 			SET    state = 0, order_us = $1
-			WHERE  id IN (SELECT id FROM deliveries WHERE state = 1 AND next_attempt_us <= $2 ORDER BY next_attempt_us, id LIMIT $3)
-			RETURNING id, webhook_id, event_id, attempts, attempts_before`, place, tx.now.UnixMicro(), limit)
+			WHERE  id IN (SELECT id FROM deliveries WHERE state = 1 AND next_attempt_us <= $2`+own+` ORDER BY next_attempt_us, id LIMIT $3)
+			RETURNING id, webhook_id, event_id, attempts, attempts_before`, append([]any{place, tx.now.UnixMicro(), limit}, args...)...)
 		// RETURNING keeps no order, but lanes have one: that of the place, which is one for all, and the id.
 		slices.SortFunc(promoted, func(a, b NewDelivery) int { return cmp.Compare(a.ID, b.ID) })
 		tx.committed.Deliveries = append(tx.committed.Deliveries, promoted...)
@@ -132,10 +134,11 @@ func (s *Store) Promote(ctx context.Context, limit int) (int, error) {
 	return len(promoted), nil
 }
 
-// NextRetry returns when the next wait for a retry ends; zero if nothing waits.
+// NextRetry returns when the next wait for a retry ends, of this node's deliveries; zero if nothing waits.
 func (s *Store) NextRetry(ctx context.Context) (time.Time, error) {
 	var at *int64
-	if err := s.view().one(ctx, []any{&at}, "SELECT MIN(next_attempt_us) FROM deliveries WHERE state = 1"); err != nil {
+	own, args := s.ownSlices("webhook_id", 1)
+	if err := s.view().one(ctx, []any{&at}, "SELECT MIN(next_attempt_us) FROM deliveries WHERE state = 1"+own, args...); err != nil {
 		return time.Time{}, fmt.Errorf("read next retry: %w", err)
 	}
 	if at == nil {
@@ -154,7 +157,8 @@ type Result struct {
 }
 
 // Record writes results, and the health of their webhooks as the engine knows it, in one
-// transaction. It may return before they are on the disk: what is lost is sent again.
+// transaction. It may return before they are on the disk: what is lost is sent again. Where nodes share the database,
+// attempts get their numbers here, because two nodes may have sent the same delivery.
 func (s *Store) Record(ctx context.Context, list []Result, health map[int64]bugle.Health) error {
 	err := s.writer.do(ctx, func(tx *Tx) error { return tx.record(list, health) }, results)
 	if err != nil {
@@ -190,10 +194,20 @@ func attemptInsert(rows int) string {
 }
 
 func (tx *Tx) record(list []Result, health map[int64]bugle.Health) error {
+	var late []Result
+	if tx.w.dialect.isShared() {
+		var err error
+		if list, late, err = tx.number(list); err != nil {
+			return err
+		}
+		if err := tx.recordLate(late); err != nil {
+			return err
+		}
+	}
 	if err := tx.insertAttempts(list); err != nil {
 		return err
 	}
-	if err := tx.countResults(list); err != nil {
+	if err := tx.countResults(slices.Concat(list, late)); err != nil {
 		return fmt.Errorf("count attempts: %w", err)
 	}
 	var delivered []int64
@@ -217,6 +231,9 @@ func (tx *Tx) record(list []Result, health map[int64]bugle.Health) error {
 		}
 	}
 	for id, h := range health {
+		if !tx.w.store.Owns(id) {
+			continue
+		}
 		err := tx.exec("UPDATE lanes SET consecutive_failures = $1, last_success_us = $2, last_failure_us = $3 WHERE webhook_id = $4",
 			h.ConsecutiveFailures, microseconds(h.LastSuccessAt), microseconds(h.LastFailureAt), id)
 		if err != nil {

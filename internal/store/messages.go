@@ -73,10 +73,11 @@ func (c change) Postpone(messageID int64, due time.Time) error {
 	return err
 }
 
-// NextSending returns when the next sending is due; zero if there is none.
+// NextSending returns when the next sending of this node is due; zero if there is none.
 func (s *Store) NextSending(ctx context.Context) (time.Time, error) {
 	var at *int64
-	if err := s.view().one(ctx, []any{&at}, "SELECT MIN(due_us) FROM sendings WHERE state = 'pending'"); err != nil {
+	own, args := s.ownSlices("organization_id", 1)
+	if err := s.view().one(ctx, []any{&at}, "SELECT MIN(due_us) FROM sendings WHERE state = 'pending'"+own, args...); err != nil {
 		return time.Time{}, fmt.Errorf("read next sending: %w", err)
 	}
 	if at == nil {
@@ -85,9 +86,10 @@ func (s *Store) NextSending(ctx context.Context) (time.Time, error) {
 	return fromMicroseconds(*at), nil
 }
 
-// SendingOrganizations returns the ids of those that have a due sending, by two index look-ups each.
+// SendingOrganizations returns the ids of those of this node that have a due sending, by two index look-ups each.
 func (s *Store) SendingOrganizations(ctx context.Context) ([]int64, error) {
 	var ids []int64
+	own, args := s.ownSlices("id", 2)
 	err := s.view().each(ctx, func(scan func(to ...any) error) error {
 		var id int64
 		err := scan(&id)
@@ -101,8 +103,8 @@ func (s *Store) SendingOrganizations(ctx context.Context) ([]int64, error) {
 		    FROM   organization WHERE organization.id IS NOT NULL
 		)
 		SELECT id FROM organization
-		WHERE  id IS NOT NULL AND (SELECT MIN(due_us) FROM sendings WHERE state = 'pending' AND organization_id = organization.id) <= $1`,
-		s.now().UnixMicro())
+		WHERE  id IS NOT NULL AND (SELECT MIN(due_us) FROM sendings WHERE state = 'pending' AND organization_id = organization.id) <= $1`+own,
+		append([]any{s.now().UnixMicro()}, args...)...)
 	if err != nil {
 		return nil, fmt.Errorf("find due sendings: %w", err)
 	}

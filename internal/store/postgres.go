@@ -8,9 +8,12 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net"
 	"regexp"
 	"runtime"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -23,12 +26,20 @@ import (
 
 // The keys of the locks that processes share on one database.
 const (
-	changesLock   = 0x6275676c65_01 // held by the transaction that changes something
-	exclusiveLock = 0x6275676c65_02 // held by the server that sends deliveries
+	changesLock = 0x6275676c65_01 // held by the transaction that changes something
+	serversLock = 0x6275676c65_02 // shared by the nodes, or held by a command that wants none
+)
+
+const (
+	// idleInTransaction ends the session of a process that has stopped in the middle of a change, for all others wait
+	// for it.
+	idleInTransaction = 5 * time.Second
+
+	deadConnection = 10 * time.Second // how long the network may be silent
 )
 
 // openPostgres connects to a server, for one writer and several readers, and brings the tables up to date.
-func (s *Store) openPostgres(ctx context.Context, name string, exclusive bool, log *slog.Logger) error {
+func (s *Store) openPostgres(ctx context.Context, name string, o Options) error {
 	config, err := pgx.ParseConfig(name)
 	if err != nil {
 		return errors.New("the address cannot be read: it is like postgres://user:password@host:5432/database?sslmode=verify-full") // without the error: it may hold the password
@@ -37,14 +48,32 @@ func (s *Store) openPostgres(ctx context.Context, name string, exclusive bool, l
 		config.RuntimeParams["application_name"] = "bugle"
 	}
 	config.RuntimeParams["timezone"] = "UTC"
+	config.RuntimeParams["idle_in_transaction_session_timeout"] = strconv.FormatInt(idleInTransaction.Milliseconds(), 10)
+	config.DialFunc = dialPostgres
 	db := stdlib.OpenDB(*config)
-	if err := s.startPostgres(ctx, db, config, exclusive, log); err != nil {
+	if err := s.startPostgres(ctx, db, config, o); err != nil {
 		return errors.Join(err, db.Close())
+	}
+	s.announcer = newAnnouncer(s, config, o.Log)
+	if o.Node != "" {
+		s.node = newNode(o.Node)
+		if s.listener, err = listen(ctx, s, config, o.Log); err != nil {
+			return errors.Join(err, s.writer.start(ctx))
+		}
 	}
 	return s.writer.start(ctx)
 }
 
-func (s *Store) startPostgres(ctx context.Context, db *sql.DB, config *pgx.ConnConfig, exclusive bool, log *slog.Logger) error {
+// dialPostgres notices within seconds that a connection is dead.
+func dialPostgres(ctx context.Context, network, address string) (net.Conn, error) {
+	dialer := net.Dialer{
+		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: deadConnection / 3, Interval: deadConnection / 3, Count: 2},
+		Control:         endSilence,
+	}
+	return dialer.DialContext(ctx, network, address)
+}
+
+func (s *Store) startPostgres(ctx context.Context, db *sql.DB, config *pgx.ConnConfig, o Options) error {
 	var version int
 	if err := db.QueryRowContext(ctx, "SELECT current_setting('server_version_num')::int").Scan(&version); err != nil {
 		return err
@@ -52,14 +81,14 @@ func (s *Store) startPostgres(ctx context.Context, db *sql.DB, config *pgx.ConnC
 	if version < 14_00_00 {
 		return fmt.Errorf("the server is PostgreSQL %d, want 14 or newer", version/10000)
 	}
-	if exclusive {
+	if o.Exclusive {
 		held, err := db.Conn(ctx)
 		if err != nil {
 			return err
 		}
 		s.unlock = held.Close // ends the session's locks with the connection
 		var got bool
-		if err := held.QueryRowContext(ctx, "SELECT pg_try_advisory_lock($1)", int64(exclusiveLock)).Scan(&got); err != nil {
+		if err := held.QueryRowContext(ctx, "SELECT pg_try_advisory_lock($1)", int64(serversLock)).Scan(&got); err != nil {
 			return err
 		}
 		if !got {
@@ -70,7 +99,7 @@ func (s *Store) startPostgres(ctx context.Context, db *sql.DB, config *pgx.ConnC
 	if err != nil {
 		return err
 	}
-	if err := migrate(ctx, db, goose.DialectPostgres, "migrations/postgres", log, goose.WithSessionLocker(locker)); err != nil {
+	if err := migrate(ctx, db, goose.DialectPostgres, "migrations/postgres", o.Log, goose.WithSessionLocker(locker)); err != nil {
 		return err
 	}
 	d := postgres{}
@@ -101,9 +130,24 @@ func (postgres) statement(query string) string {
 	return strings.ReplaceAll(query, " LIKE ", " ILIKE ")
 }
 
+func (postgres) start(context.Context, *writer) error { return nil }
+
+func (postgres) isShared() bool { return true }
+
+// place is that of the transaction: the clocks of several servers differ.
+func (postgres) place(int64) int64 { return 0 }
+
+// placesAhead is how many places a transaction has from the beginning.
+const placesAhead = 1 << 10
+
+// lockChanges waits until no other transaction changes something, and takes places in the lanes: the time, and
+// behind all that were given out before. The subquery is there to be run first.
+var lockChanges = fmt.Sprintf("SELECT SETVAL('lane_places', GREATEST(NEXTVAL('lane_places'), $1::bigint) + %d) FROM (SELECT pg_advisory_xact_lock(%d) OFFSET 0) AS locked",
+	placesAhead, int64(changesLock))
+
 // begin lets one transaction at a time change something, as SQLite does: what is unique is looked up before it is
-// written, and places in lanes are given out in the order of commits. The results of attempts need not be on the disk
-// before the commit returns.
+// written, and places in lanes are given out in the order of commits, so that whoever reads a lane behind a place misses
+// nothing. The results of attempts need not be on the disk before the commit returns.
 func (d postgres) begin(w *writer, u urgency) error {
 	err := w.exec("BEGIN")
 	if err != nil { // the server was started again, or the connection cut
@@ -115,10 +159,26 @@ func (d postgres) begin(w *writer, u urgency) error {
 	if err == nil && u == results {
 		err = w.exec("SET LOCAL synchronous_commit = off")
 	}
-	if err == nil {
-		err = w.exec(fmt.Sprintf("SELECT pg_advisory_xact_lock(%d)", int64(changesLock)))
+	if err != nil {
+		return err
 	}
-	return err
+	lock, err := w.prepare(lockChanges)
+	if err != nil {
+		return err
+	}
+	if err := lock.QueryRowContext(context.Background(), w.store.now().UnixMicro()).Scan(&w.reserve); err != nil {
+		return err
+	}
+	w.last = w.reserve - placesAhead
+	return nil
+}
+
+// end takes the places that a large transaction has given out beyond those it had.
+func (postgres) end(w *writer) error {
+	if w.last <= w.reserve {
+		return nil
+	}
+	return w.exec("SELECT SETVAL('lane_places', $1)", w.last)
 }
 
 // refused knows the one character that texts cannot hold, in a text or as an escape in JSON.

@@ -34,9 +34,10 @@ WITH RECURSIVE pending (id) AS (
 )
 SELECT id FROM pending WHERE id IS NOT NULL`
 
-// PendingOrganizations returns the ids of organizations that have pending runs.
+// PendingOrganizations returns the ids of organizations of this node that have pending runs.
 func (s *Store) PendingOrganizations(ctx context.Context) ([]int64, error) {
-	ids, err := s.view().ids(ctx, pendingOrganizations)
+	own, args := s.ownSlices("id", 1)
+	ids, err := s.view().ids(ctx, pendingOrganizations+own, args...)
 	if err != nil {
 		return nil, fmt.Errorf("find pending runs: %w", err)
 	}

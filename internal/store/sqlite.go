@@ -93,6 +93,16 @@ type sqlite struct{}
 // statement is positional.
 func (sqlite) statement(query string) string { return positional(query) }
 
+func (d sqlite) start(ctx context.Context, w *writer) error {
+	return w.conn.QueryRowContext(ctx, d.statement(lastOrder)).Scan(&w.last)
+}
+
+func (sqlite) end(*writer) error { return nil }
+
+func (sqlite) place(now int64) int64 { return now }
+
+func (sqlite) isShared() bool { return false }
+
 // begin chooses too whether the commit waits for the disk.
 func (sqlite) begin(w *writer, u urgency) error {
 	if err := w.sync(u != results); err != nil {

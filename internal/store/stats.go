@@ -137,6 +137,11 @@ func (tx *Tx) countResults(list []Result) error {
 		}
 	}
 	changed := map[statKey]*tally{}
+	if tx.w.dialect.isShared() { // others write the same rows, one transaction at a time
+		if err := tx.readTallies(list); err != nil {
+			return err
+		}
+	}
 	for i := range list {
 		r := &list[i]
 		organization, err := tx.organizationOf(r)
@@ -148,6 +153,10 @@ func (tx *Tx) countResults(list []Result) error {
 		}
 		for _, k := range []statKey{{organization, r.WebhookID, m.start}, {organization, 0, m.start}} {
 			t := m.tallies[k]
+			if t == nil && tx.w.dialect.isShared() {
+				t = &tally{}
+				m.tallies[k] = t
+			}
 			if t == nil {
 				if t, err = tx.readTally(statMinute, k); err != nil {
 					return err
@@ -159,6 +168,29 @@ func (tx *Tx) countResults(list []Result) error {
 		}
 	}
 	return tx.writeTallies(statMinute, changed)
+}
+
+// readTallies reads the minute as it is for the webhooks of results and their organizations.
+func (tx *Tx) readTallies(list []Result) error {
+	m := &tx.w.stats
+	webhooks, organizations := map[int64]bool{0: true}, map[int64]bool{}
+	for i := range list {
+		organization, err := tx.organizationOf(&list[i])
+		if errors.Is(err, bugle.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		webhooks[list[i].WebhookID], organizations[organization] = true, true
+	}
+	clear(m.tallies)
+	return tx.each(func(scan func(to ...any) error) error {
+		k, t, err := scanTally(scan)
+		m.tallies[k] = t
+		return err
+	}, "SELECT "+tallyColumns+" FROM delivery_stats WHERE step_s = 60 AND start_s = $1 AND "+inIDs("organization_id", 2)+" AND "+inIDs("webhook_id", 3),
+		m.start, idList(slices.Collect(maps.Keys(organizations))), idList(slices.Collect(maps.Keys(webhooks))))
 }
 
 // organizationOf returns whose delivery a result is.

@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -34,6 +35,11 @@ type Store struct {
 	clock   clockwork.Clock
 	baseURL string
 
+	node      *node      // nil: not one of those that share the database
+	announcer *announcer // nil: nobody shares it
+	listener  *listener  // nil: not a node
+
+	telling   sync.Mutex
 	committed []func(Committed)
 	dropped   func(paths []string)
 }
@@ -43,14 +49,18 @@ type Options struct {
 	Clock     clockwork.Clock // the real one unless set
 	Log       *slog.Logger    // of migrations and of trouble in the background
 	BaseURL   string          // of this server, for addresses in payloads; without a slash at the end
-	Exclusive bool            // sends deliveries: only one process at a time may open the database so
+	Exclusive bool            // no server may have the database open, nor open it meanwhile
+
+	// Node is the name of this server, for one that sends deliveries or lets others do so. A file of SQLite has only
+	// one such server at a time, a PostgreSQL database any number. Empty: not a server.
+	Node string
 
 	// Dropped is told of the uploaded files that a change has left unused, once it is committed, by
 	// whoever made it. Nil: nobody is told.
 	Dropped func(paths []string)
 }
 
-// ErrInUse is returned by Open when another process sends deliveries from the same database.
+// ErrInUse is returned by Open when a server has the database and another cannot have it too.
 var ErrInUse = errors.New("the database is in use by another server")
 
 // Open opens the database and brings its tables up to date. The name is "sqlite:" and a path, where the file and its
@@ -70,7 +80,7 @@ func Open(ctx context.Context, name string, o Options) (*Store, error) {
 	case isFile && path != "":
 		err = s.openFile(ctx, path, o)
 	case strings.HasPrefix(name, "postgres://"), strings.HasPrefix(name, "postgresql://"):
-		shown, err = ShownName(name), s.openPostgres(ctx, name, o.Exclusive, o.Log)
+		shown, err = ShownName(name), s.openPostgres(ctx, name, o)
 	default:
 		return nil, fmt.Errorf("database is %q, want sqlite: and a path, such as sqlite:bugle-data/bugle.db, or an address such as postgres://user:password@host/database", ShownName(name))
 	}
@@ -86,7 +96,7 @@ func (s *Store) openFile(ctx context.Context, path string, o Options) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return fmt.Errorf("make its folder: %w", err)
 	}
-	if o.Exclusive {
+	if o.Exclusive || o.Node != "" {
 		lock := flock.New(path + ".lock")
 		if locked, err := lock.TryLock(); err != nil {
 			return fmt.Errorf("lock database: %w", err)
@@ -114,8 +124,14 @@ func ShownName(name string) string {
 // it is closed, Close does nothing.
 func (s *Store) Close() error {
 	var errs []error
+	if s.listener != nil {
+		s.listener.close()
+	}
 	if s.writer != nil {
 		errs = append(errs, s.writer.close())
+	}
+	if s.announcer != nil {
+		s.announcer.close()
 	}
 	if s.readers != nil {
 		errs = append(errs, s.readers.Close())
@@ -144,12 +160,34 @@ type Committed struct {
 	Runs       bool          // there are new pending runs of automations
 	Sendings   bool          // there are new sendings of messages, or their times changed
 	Retries    bool          // deliveries that waited for another attempt need not wait any more
+
+	// What other processes have committed is told with these, and without Deliveries.
+	Lanes  []int64 // webhooks that have new due deliveries, to be read from the table
+	Slices bool    // slices were released, or a node has come or gone
+	Missed bool    // anything may have happened: the connection to the database was cut
+}
+
+// isEmpty reports whether there is nothing to tell.
+func (c *Committed) isEmpty() bool {
+	return len(c.Deliveries)+len(c.Webhooks)+len(c.Recorded)+len(c.Finished)+len(c.Lanes) == 0 && !c.Runs && !c.Sendings && !c.Retries && !c.Slices && !c.Missed
 }
 
 // Notify adds who is told after a commit, before those who wait for it. It is called one commit at
 // a time and in their order, must not block nor call the store, and is to be added before the first
 // change.
-func (s *Store) Notify(committed func(Committed)) { s.committed = append(s.committed, committed) }
+func (s *Store) Notify(committed func(Committed)) {
+	s.telling.Lock()
+	defer s.telling.Unlock()
+	s.committed = append(s.committed, committed)
+}
+
+func (s *Store) tell(c Committed) {
+	s.telling.Lock()
+	defer s.telling.Unlock()
+	for _, committed := range s.committed {
+		committed(c)
+	}
+}
 
 // Update runs fn in a transaction and returns once it is committed; by then others have been told.
 // Changes that arrive together share a commit. If fn fails its changes are undone, those of others

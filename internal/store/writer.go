@@ -24,6 +24,7 @@ type writer struct {
 	conn    *sql.Conn
 	stmts   map[string]*sql.Stmt // by text; those of long lists excepted they are few and live as long as conn
 	last    int64                // the latest place given out in a lane, in microseconds
+	reserve int64                // with other writers: places up to this one are this transaction's
 	relax   bool                 // whether commits currently return before they reach the disk
 	stats   statsMinute          // as they stand in the transaction; cleared if one fails
 
@@ -75,7 +76,7 @@ func newWriter(ctx context.Context, s *Store, db *sql.DB) (*writer, error) {
 
 // start reads where lanes left off and begins to take changes.
 func (w *writer) start(ctx context.Context) error {
-	if err := w.conn.QueryRowContext(ctx, w.dialect.statement(lastOrder)).Scan(&w.last); err != nil {
+	if err := w.dialect.start(ctx, w); err != nil {
 		close(w.done)
 		return fmt.Errorf("read the last place in a lane: %w", err)
 	}
@@ -184,6 +185,9 @@ func (w *writer) commit(group []*job, u urgency) {
 		}
 	}
 	if err == nil {
+		err = w.dialect.end(w)
+	}
+	if err == nil {
 		err = w.exec("COMMIT")
 	}
 	if err != nil {
@@ -261,9 +265,10 @@ func (w *writer) tell(txs []*Tx) {
 		all.Sendings = all.Sendings || tx.committed.Sendings
 		all.Retries = all.Retries || tx.committed.Retries
 	}
-	if len(all.Deliveries)+len(all.Webhooks)+len(all.Recorded)+len(all.Finished) > 0 || all.Runs || all.Sendings || all.Retries {
-		for _, committed := range w.store.committed {
-			committed(all)
+	if !all.isEmpty() {
+		w.store.tell(all)
+		if w.store.announcer != nil {
+			w.store.announcer.add(all)
 		}
 	}
 }
@@ -384,13 +389,13 @@ func (tx *Tx) each(row func(scan func(to ...any) error) error, query string, arg
 // place returns the next place in the lanes: the time, and never earlier than one given out before,
 // should the clock go back.
 func (tx *Tx) place() int64 {
-	tx.w.last = max(tx.w.last, tx.now.UnixMicro())
+	tx.w.last = max(tx.w.last, tx.w.dialect.place(tx.now.UnixMicro()))
 	return tx.w.last
 }
 
 // placeAfter is place for rows whose ids may be lower than those that have the last place already:
 // theirs has to be a later one, because lanes read in the order of place and id.
 func (tx *Tx) placeAfter() int64 {
-	tx.w.last = max(tx.w.last+1, tx.now.UnixMicro())
+	tx.w.last = max(tx.w.last+1, tx.w.dialect.place(tx.now.UnixMicro()))
 	return tx.w.last
 }
