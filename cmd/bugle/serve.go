@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -29,6 +30,8 @@ type serveCommand struct {
 	PublicURL      string   `help:"Address under which others reach this server, for links in answers and payloads; http:// and --listen unless set." name:"public-url" placeholder:"URL" env:"BUGLE_PUBLIC_URL"`
 	AllowTarget    []string `help:"Network (10.0.0.0/8), address or host that webhooks may call although it is private. Repeatable." placeholder:"TARGET" env:"BUGLE_ALLOW_TARGET"`
 	DenyTarget     []string `help:"Network, address or host that webhooks may not call. Repeatable; wins over --allow-target." placeholder:"TARGET" env:"BUGLE_DENY_TARGET"`
+	Role           string   `help:"What this server does, of those that share a PostgreSQL database: api answers requests, worker sends deliveries and runs automations, all does both." enum:"all,api,worker" default:"all" env:"BUGLE_ROLE"`
+	Node           string   `help:"Name of this server among those that share a PostgreSQL database, in logs; the host's name and the process's number unless set." placeholder:"NAME" env:"BUGLE_NODE"`
 	RateLimit      int      `help:"Requests a minute with one API key; 0 for no limit." default:"1000" env:"BUGLE_RATE_LIMIT"`
 	GuestRateLimit int      `help:"Requests a minute from one address without an API key; 0 for no limit." default:"100" env:"BUGLE_GUEST_RATE_LIMIT"`
 }
@@ -39,7 +42,8 @@ func (*serveCommand) Help() string {
 
   bugle serve
   bugle serve --listen 0.0.0.0:8080 --public-url https://bugle.example.com
-  bugle serve --allow-target 127.0.0.0/8      call receivers on this machine, such as "bugle listen"`
+  bugle serve --allow-target 127.0.0.0/8      call receivers on this machine, such as "bugle listen"
+  bugle serve --database postgres://…         any number of servers on one database`
 }
 
 // Validate reports what is wrong with the options.
@@ -50,6 +54,9 @@ func (c *serveCommand) Validate() error {
 	}
 	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
 		errs = append(errs, fmt.Errorf("--listen is %q, want an address and port, such as 127.0.0.1:8080", c.Listen))
+	}
+	if c.Role != roleAll && strings.HasPrefix(c.Database, "sqlite:") {
+		errs = append(errs, fmt.Errorf("--role is %q, want all: a file of SQLite has one server, which does everything", c.Role))
 	}
 	if c.RateLimit < 0 || c.GuestRateLimit < 0 {
 		errs = append(errs, errors.New("--rate-limit and --guest-rate-limit must not be negative; 0 is no limit"))
@@ -70,7 +77,7 @@ func (c *serveCommand) Run(ctx context.Context, out *output) error {
 		return err
 	}
 	return serve(ctx, serverConfig{
-		database: c.Database, storage: c.Storage, listener: listener, publicURL: c.PublicURL, guard: guard,
+		database: c.Database, storage: c.Storage, listener: listener, publicURL: c.PublicURL, guard: guard, role: c.Role, node: c.Node,
 		keyLimit: c.RateLimit, guestLimit: c.GuestRateLimit, log: log,
 		started: func(s *store.Store) error {
 			log.Info("listening", "url", "http://"+listener.Addr().String(), "version", version(), "database", store.ShownName(c.Database))
@@ -91,8 +98,17 @@ func (c *serveCommand) Run(ctx context.Context, out *output) error {
 	})
 }
 
+// The roles of a server.
+const (
+	roleAll    = "all"
+	roleAPI    = "api"
+	roleWorker = "worker"
+)
+
 // serverConfig is what a server is made of, for serve and demo.
 type serverConfig struct {
+	role       string // empty: all
+	node       string // empty: named after host and process
 	database   string
 	storage    string // folder of uploaded files; empty: beside the database
 	listener   net.Listener
@@ -117,6 +133,18 @@ func (c serverConfig) storageFolder() string {
 	return filepath.Join(filepath.Dir(path), "storage")
 }
 
+// nodeName is how the server is called among others.
+func (c serverConfig) nodeName() string {
+	if c.node != "" {
+		return c.node
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return fmt.Sprintf("%s:%d", host, os.Getpid())
+}
+
 // serve runs the server until ctx is done: the API writes changes, their events and what is owed
 // for them, the dispatcher does what automations say, the sender makes deliveries of messages, and the engine
 // sends what is owed.
@@ -126,7 +154,7 @@ func serve(ctx context.Context, c serverConfig) error {
 		base = "http://" + c.listener.Addr().String()
 	}
 	var uploads *files.Folder
-	db, err := store.Open(ctx, c.database, store.Options{Log: c.log, BaseURL: base, Exclusive: true, Dropped: func(paths []string) {
+	db, err := store.Open(ctx, c.database, store.Options{Log: c.log, BaseURL: base, Node: c.nodeName(), Dropped: func(paths []string) {
 		if err := uploads.Remove(paths...); err != nil {
 			c.log.Error("removing files failed", "error", err)
 		}
@@ -141,18 +169,26 @@ func serve(ctx context.Context, c serverConfig) error {
 	defer uploads.Close()
 	client := delivery.NewClient(c.guard, delivery.ClientOptions{})
 	defer client.Close()
+	sends := c.role != roleAPI
 	engine := delivery.NewEngine(db, client, delivery.Options{UserAgent: userAgent(), Log: c.log, OnAttempt: c.onAttempt})
 	dispatcher := dispatch.NewDispatcher(db, dispatch.Options{Log: c.log})
 	sender := dispatch.NewSender(db, dispatch.SenderOptions{Log: c.log})
 	if _, err := db.EnsureOrganization(ctx, firstOrganization); err != nil {
 		return err
 	}
+	if err := db.Join(ctx, sends); err != nil {
+		return err
+	}
 	rest := api.New(db, api.Options{Log: c.log, PublicURL: c.publicURL, UserAgent: userAgent(), KeyLimit: c.keyLimit,
 		GuestLimit: c.guestLimit, Files: uploads})
 	panel := admin.New(db, admin.Options{Log: c.log, PublicURL: c.publicURL, UserAgent: userAgent(), Files: uploads,
 		Scopes: api.Scopes(), Guard: c.guard, Mailer: client})
+	handler := pages(rest, panel)
+	if c.role == roleWorker {
+		handler = onlyHealth(rest)
+	}
 	server := &http.Server{
-		Handler:           pages(rest, panel),
+		Handler:           handler,
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       10 * time.Minute, // bodies that stop arriving are given up much earlier by the API
 		WriteTimeout:      time.Minute,
@@ -164,9 +200,13 @@ func serve(ctx context.Context, c serverConfig) error {
 	sending, stopSending := context.WithCancel(context.WithoutCancel(ctx))
 	acting, stopActing := context.WithCancel(context.WithoutCancel(ctx))
 	var work, acts sync.WaitGroup
-	work.Go(func() { engine.Run(sending) })
-	acts.Go(func() { dispatcher.Run(acting) })
-	acts.Go(func() { sender.Run(acting) })
+	if sends {
+		work.Go(func() { engine.Run(sending) })
+		acts.Go(func() { dispatcher.Run(acting) })
+		acts.Go(func() { sender.Run(acting) })
+	} else {
+		work.Go(func() { db.Attend(sending, c.log) })
+	}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(c.listener) }()
 	if err = c.started(db); ctx.Err() != nil {
@@ -199,6 +239,18 @@ func serve(ctx context.Context, c serverConfig) error {
 
 // firstOrganization is the name of the one that the first start makes, until somebody gives it another.
 const firstOrganization = "My Organization"
+
+// onlyHealth answers what a server is asked that does nothing but work.
+func onlyHealth(rest http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/health", "/readyz", "/metrics":
+			rest.ServeHTTP(w, r)
+		default:
+			http.Error(w, "This server sends deliveries and answers no requests (--role worker).", http.StatusNotFound)
+		}
+	})
+}
 
 // pages answers by the API what is the API's, and else by the panel.
 func pages(rest, panel http.Handler) http.Handler {

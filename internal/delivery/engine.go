@@ -59,6 +59,8 @@ type Engine struct {
 	ready     []*lane            // each lane that may send now, once; the first is next
 	sleepers  map[*lane]struct{} // those that wait for a time
 	toLoad    []*lane
+	work      context.Context // of attempts; ended when Run gives them up
+	leaving   map[int]bool    // slices that are to go to another node, once nothing of them is under way
 	workers   map[*worker]struct{}
 	slow      int  // workers whose attempt takes long
 	saturated bool // a lane waits for a worker
@@ -72,6 +74,8 @@ type Engine struct {
 	wakeLoop   chan struct{}
 	wakeLoader chan struct{}
 	wakeRecord chan struct{}
+	wakeLease  chan struct{}
+	wakeLook   chan struct{}
 }
 
 // A worker is a goroutine that makes attempts, one after the other.
@@ -108,6 +112,7 @@ func NewEngine(s *store.Store, c *Client, o Options) *Engine {
 		store: s, client: c, o: o, envelopes: newEnvelopes(envelopeBytes),
 		lanes: map[int64]*lane{}, sleepers: map[*lane]struct{}{}, workers: map[*worker]struct{}{},
 		wakeLoop: make(chan struct{}, 1), wakeLoader: make(chan struct{}, loaders), wakeRecord: make(chan struct{}, 1),
+		wakeLease: make(chan struct{}, 1), wakeLook: make(chan struct{}, 1), leaving: map[int]bool{}, work: context.Background(),
 		stopping: true, // until Run
 	}
 	e.idle = sync.NewCond(&e.mu)
@@ -123,7 +128,18 @@ func (e *Engine) Run(ctx context.Context) {
 	var background sync.WaitGroup
 	e.mu.Lock()
 	e.stopping = false
+	e.work = work
 	e.mu.Unlock()
+	leased := make(chan struct{})
+	ended := make(chan struct{})
+	if e.store.Shared() {
+		go func() {
+			defer close(leased)
+			e.keepLeases(ctx, ended)
+		}()
+	} else {
+		close(leased)
+	}
 	for range loaders {
 		background.Go(func() { e.load(ctx) })
 	}
@@ -132,10 +148,10 @@ func (e *Engine) Run(ctx context.Context) {
 		defer close(recorded)
 		e.record(work)
 	}()
-	for e.begin(ctx, work) != nil && ctx.Err() == nil {
+	for e.begin(ctx) != nil && ctx.Err() == nil {
 		pause(ctx, retryPause)
 	}
-	e.loop(ctx, work)
+	e.loop(ctx)
 
 	e.mu.Lock()
 	e.stopping = true
@@ -150,10 +166,12 @@ func (e *Engine) Run(ctx context.Context) {
 	background.Wait()
 	signal(e.wakeRecord)
 	<-recorded
+	close(ended)
+	<-leased
 }
 
 // begin finds the work that an earlier run left.
-func (e *Engine) begin(ctx, work context.Context) error {
+func (e *Engine) begin(ctx context.Context) error {
 	ids, err := e.store.DueLanes(ctx)
 	if err == nil {
 		err = e.planRetry(ctx)
@@ -169,14 +187,15 @@ func (e *Engine) begin(ctx, work context.Context) error {
 	for _, id := range ids {
 		e.lane(id)
 	}
-	e.spawn(work)
+	e.spawn()
 	return nil
 }
 
 // loop wakes sleeping lanes, makes retries due, and starts workers, until ctx is done.
-func (e *Engine) loop(ctx, work context.Context) {
+func (e *Engine) loop(ctx context.Context) {
+	look := e.lookAround()
 	for ctx.Err() == nil {
-		next, saturated, retry := e.turn(work)
+		next, saturated, retry := e.turn()
 		if retry {
 			if err := e.promote(ctx); err != nil && ctx.Err() == nil {
 				e.o.Log.ErrorContext(ctx, "retries cannot be made due", "error", err)
@@ -199,6 +218,11 @@ func (e *Engine) loop(ctx, work context.Context) {
 		case <-e.wakeLoop:
 		case <-due:
 		case <-slowTimer:
+		case <-e.wakeLook:
+			e.findMissed(ctx)
+		case <-look:
+			e.findMissed(ctx)
+			look = e.lookAround()
 		}
 		if timer != nil {
 			timer.Stop()
@@ -208,7 +232,7 @@ func (e *Engine) loop(ctx, work context.Context) {
 
 // turn does what is to be done now, and returns when there will be more: at a time, if not zero;
 // soon, if lanes wait for slow attempts to be told from fast ones; at once, if retries are due.
-func (e *Engine) turn(work context.Context) (next time.Time, saturated, retry bool) {
+func (e *Engine) turn() (next time.Time, saturated, retry bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	now := e.o.Clock.Now()
@@ -225,7 +249,7 @@ func (e *Engine) turn(work context.Context) (next time.Time, saturated, retry bo
 		e.countSlow()
 		e.saturated = len(e.ready) > 0 && len(e.workers)-e.slow >= e.o.Fast
 	}
-	e.spawn(work)
+	e.spawn()
 	if !e.nextRetry.IsZero() {
 		if !e.nextRetry.After(now) {
 			return next, e.saturated, true
@@ -291,19 +315,28 @@ func (e *Engine) committed(c store.Committed) {
 		if l := e.lanes[id]; l != nil {
 			l.stale = true
 			e.schedule(l)
-		} else {
+		} else if e.owns(id) {
 			e.lane(id)
 		}
 	}
+	alone := e.store.Alone()
 	for _, d := range c.Deliveries {
+		if !e.owns(d.WebhookID) {
+			continue // the other node is told
+		}
 		if d.Envelope != nil {
 			e.envelopes.add(d.EventID, d.Envelope)
 			d.Envelope = nil
 		}
 		l := e.lane(d.WebhookID)
-		l.offer(d)
+		if alone {
+			l.offer(d)
+		} else {
+			l.behind() // others may have added some before it
+		}
 		e.schedule(l)
 	}
+	e.heard(c, alone)
 	signal(e.wakeLoop)
 }
 
@@ -312,6 +345,7 @@ func (e *Engine) lane(id int64) *lane {
 	l := e.lanes[id]
 	if l == nil {
 		l = &lane{id: id, stale: true, more: true, busy: map[int64]int64{}}
+		l.ctx, l.cut = context.WithCancel(e.work)
 		e.lanes[id] = l
 		e.schedule(l)
 	}
@@ -342,9 +376,9 @@ func (e *Engine) schedule(l *lane) {
 
 // spawn starts a worker if there is something to send and room for one. Each worker that finds more
 // to do starts another, until there are enough.
-func (e *Engine) spawn(work context.Context) {
+func (e *Engine) spawn() {
 	switch {
-	case len(e.ready) == 0 || e.stopping:
+	case len(e.ready) == 0 || e.stopping || !e.store.Holds():
 	case len(e.workers)-e.slow >= e.o.Fast:
 		if !e.saturated {
 			e.saturated = true
@@ -353,20 +387,28 @@ func (e *Engine) spawn(work context.Context) {
 	case len(e.workers) < e.o.MaxInFlight:
 		w := &worker{}
 		e.workers[w] = struct{}{}
-		go e.work(work, w)
+		go e.send(w)
 	}
 }
 
-// work makes attempts until there is nothing to send.
-func (e *Engine) work(ctx context.Context, w *worker) {
+// send makes attempts until there is nothing to send.
+func (e *Engine) send(w *worker) {
 	var done *finished
 	for {
-		l, hook, d := e.next(ctx, w, done)
-		if l == nil {
+		next := e.next(w, done)
+		if next.lane == nil {
 			return
 		}
-		done = e.attempt(ctx, l, hook, d)
+		done = e.attempt(next)
 	}
+}
+
+// A task is a delivery that a worker is to send.
+type task struct {
+	ctx      context.Context // ends when the lane is not this node's any more
+	lane     *lane           // nil: there is nothing to send
+	hook     *bugle.Webhook
+	delivery store.NewDelivery
 }
 
 // finished is an attempt that ended.
@@ -380,7 +422,7 @@ type finished struct {
 
 // next books the attempt that the worker has ended, if any, and gives it another delivery, or nil
 // if there is none; the worker is then at its end.
-func (e *Engine) next(ctx context.Context, w *worker, done *finished) (*lane, *bugle.Webhook, store.NewDelivery) {
+func (e *Engine) next(w *worker, done *finished) task {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if w.slow {
@@ -395,7 +437,7 @@ func (e *Engine) next(ctx context.Context, w *worker, done *finished) (*lane, *b
 		}
 	}
 	now := e.o.Clock.Now()
-	for len(e.ready) > 0 && !e.stopping && len(e.workers)-e.slow <= e.o.Fast {
+	for len(e.ready) > 0 && !e.stopping && len(e.workers)-e.slow <= e.o.Fast && e.store.Holds() {
 		l := e.ready[0]
 		e.ready[0] = nil
 		e.ready = e.ready[1:]
@@ -409,21 +451,21 @@ func (e *Engine) next(ctx context.Context, w *worker, done *finished) (*lane, *b
 		l.paced(now)
 		e.schedule(l)
 		w.since = time.Now()
-		hook := l.hook
-		e.spawn(ctx)
-		return l, hook, d
+		e.spawn()
+		return task{ctx: l.ctx, lane: l, hook: l.hook, delivery: d}
 	}
 	delete(e.workers, w)
 	if len(e.ready) > 0 {
-		e.spawn(ctx)
+		e.spawn()
 	}
 	e.idle.Broadcast()
-	return nil, nil, store.NewDelivery{}
+	return task{}
 }
 
 // attempt sends a delivery once.
-func (e *Engine) attempt(ctx context.Context, l *lane, hook *bugle.Webhook, d store.NewDelivery) *finished {
-	done := &finished{lane: l, hook: hook, delivery: d}
+func (e *Engine) attempt(t task) *finished {
+	ctx, hook, d := t.ctx, t.hook, t.delivery
+	done := &finished{lane: t.lane, hook: hook, delivery: d}
 	envelope, err := e.envelope(ctx, d.EventID)
 	if err != nil {
 		e.o.Log.ErrorContext(ctx, "envelope cannot be read", "delivery", d.ID, "event", d.EventID, "error", err)
@@ -440,7 +482,7 @@ func (e *Engine) attempt(ctx context.Context, l *lane, hook *bugle.Webhook, d st
 		e.client.Send(ctx, r, a)
 	}
 	if a.Error != nil && a.Error.Kind == bugle.ErrorCancelled {
-		return done // the server stops: the delivery stays due
+		return done // the server stops, or has lost the lane: the delivery stays due
 	}
 	done.attempt = a
 	done.outcome = hook.After(a, d.Attempts-d.AttemptsBefore+1, e.o.Clock.Now(), e.o.Jitter())
@@ -472,6 +514,9 @@ func (e *Engine) envelope(ctx context.Context, eventID int64) ([]byte, error) {
 func (e *Engine) finish(f *finished) {
 	l := f.lane
 	l.inFlight--
+	if e.lanes[l.id] != l && l.inFlight == 0 {
+		l.cut() // it was dropped meanwhile
+	}
 	if f.attempt == nil {
 		delete(l.busy, f.delivery.ID)
 		l.stale = true // to be read from the table again

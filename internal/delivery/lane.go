@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"context"
 	"time"
 
 	"github.com/buglehq/bugle"
@@ -17,6 +18,9 @@ const (
 // cursor behind which the table holds the rest. The engine's lock guards it.
 type lane struct {
 	id     int64
+	ctx    context.Context // of its attempts
+	cut    context.CancelFunc
+	away   bool           // another node's, or to be
 	hook   *bugle.Webhook // as it was read last; not to be changed, since workers read it. nil: not read yet
 	health bugle.Health   // newer than the hook's
 
@@ -29,9 +33,10 @@ type lane struct {
 	ended    []int64         // recorded while the lane was being read
 	inFlight int
 
-	stale   bool // hook and queue are to be read anew
-	loading bool // is being read by a loader
-	arrived bool // something came while it was being read
+	readAt  time.Time // when it was last read
+	stale   bool      // hook and queue are to be read anew
+	loading bool      // is being read by a loader
+	arrived bool      // something came while it was being read
 
 	listed  bool      // is in the engine's ready list
 	holdTo  time.Time // the receiver asked for silence until then
@@ -60,6 +65,20 @@ func (l *lane) offer(d store.NewDelivery) {
 	default:
 		l.push(d)
 	}
+}
+
+// behind notes that the table holds something behind the cursor.
+func (l *lane) behind() {
+	if l.loading {
+		l.arrived = true
+	} else {
+		l.more = true
+	}
+}
+
+// isQuiet reports whether nothing of the lane is under way.
+func (l *lane) isQuiet() bool {
+	return l.inFlight == 0 && len(l.busy) == 0 && !l.loading
 }
 
 func (l *lane) push(d store.NewDelivery) {
@@ -129,7 +148,7 @@ func (l *lane) reset() {
 // wants says whether the lane has to be read from the table.
 func (l *lane) wants() bool {
 	switch {
-	case l.loading:
+	case l.loading, l.away:
 		return false
 	case l.stale:
 		return true
@@ -140,7 +159,7 @@ func (l *lane) wants() bool {
 // ready reports whether the next delivery may be sent now. If only time stands in its way, it
 // returns when that ends.
 func (l *lane) ready(now time.Time) (ok bool, at time.Time) {
-	if l.hook == nil || l.stale || l.hook.Status != bugle.Active || l.len() == 0 || l.inFlight >= l.hook.Slots(l.health) {
+	if l.hook == nil || l.stale || l.away || l.hook.Status != bugle.Active || l.len() == 0 || l.inFlight >= l.hook.Slots(l.health) {
 		return false, time.Time{}
 	}
 	at = l.holdTo

@@ -89,6 +89,7 @@ func (e *Engine) loadLane(ctx context.Context, l *lane) error {
 		l.hook = hook
 	}
 	l.loading = false
+	l.readAt = e.o.Clock.Now()
 	l.refill(list)
 	l.more = l.more || hook.Status != bugle.Active
 	l.forget()
@@ -138,7 +139,15 @@ func (e *Engine) endLane(ctx context.Context, l *lane) error {
 		e.schedule(l)
 		return nil
 	}
+	e.drop(l)
+	return nil
+}
+
+// drop forgets a lane. Attempts that are under way are finished.
+func (e *Engine) drop(l *lane) {
+	if l.inFlight == 0 {
+		l.cut()
+	}
 	delete(e.lanes, l.id)
 	delete(e.sleepers, l)
-	return nil
 }

@@ -98,6 +98,11 @@ func (e *Engine) recorded(batch []store.Result) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.recording = 0
+	defer func() {
+		if len(e.leaving) > 0 {
+			signal(e.wakeLease)
+		}
+	}()
 	for i := range batch {
 		r := &batch[i]
 		l := e.lanes[r.WebhookID]

@@ -33,6 +33,7 @@ const (
 	batchTime  = 100 * time.Millisecond // a batch that has taken longer is ended early
 	turns      = 4                      // batches of an organization before others get their turn
 	retryPause = time.Second            // after an error of the database
+	lookEvery  = 5 * time.Second        // for runs that no other node told of
 	maxTrouble = 3                      // times that the database may refuse the end of a run
 	maxCached  = 4096                   // programs
 )
@@ -110,8 +111,13 @@ func (d *Dispatcher) Run(ctx context.Context) {
 				d.signal() // there may be more of it
 			})
 		}
+		var look <-chan time.Time
+		if d.store.Shared() { // what other nodes announce can be lost
+			look = d.o.Clock.After(lookEvery)
+		}
 		select {
 		case <-d.wake:
+		case <-look:
 		case <-ctx.Done():
 			return
 		}

@@ -105,8 +105,12 @@ func (s *Sender) untilNext(ctx context.Context) (time.Duration, error) {
 	if err != nil {
 		return sendPause, err
 	}
-	if at.IsZero() {
-		return sendAnyway, nil
+	longest := sendAnyway
+	if s.store.Shared() {
+		longest = lookEvery
 	}
-	return min(max(at.Sub(s.o.Clock.Now()), 0), sendAnyway), nil
+	if at.IsZero() {
+		return longest, nil
+	}
+	return min(max(at.Sub(s.o.Clock.Now()), 0), longest), nil
 }

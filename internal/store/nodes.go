@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -125,8 +126,8 @@ func (s *Store) RenewLease(ctx context.Context, works bool) (*Lease, error) {
 	began := s.clock.Now()
 	l := &Lease{}
 	var others int
-	// Without the reading pool's translation: this is PostgreSQL's own.
-	rows, err := s.readers.QueryContext(ctx, renewLease, s.node.id, s.node.name, LeaseTime.Microseconds(), forgetNodes.Microseconds(), works)
+	// Not by the pool for reading, which slow pages can keep busy.
+	rows, err := s.writer.db.QueryContext(ctx, renewLease, s.node.id, s.node.name, LeaseTime.Microseconds(), forgetNodes.Microseconds(), works)
 	if err != nil {
 		return nil, fmt.Errorf("renew the lease: %w", err)
 	}
@@ -174,7 +175,7 @@ func (s *Store) ReleaseSlices(ctx context.Context, slices []int) error {
 		ids[i] = int64(slice)
 	}
 	query := s.dialect.statement("UPDATE slices SET node_id = 0, until_us = 0 WHERE node_id = $1 AND " + inIDs("slice", 2))
-	if _, err := s.readers.ExecContext(ctx, query, s.node.id, idList(ids)); err != nil {
+	if _, err := s.writer.db.ExecContext(ctx, query, s.node.id, idList(ids)); err != nil {
 		return fmt.Errorf("release slices: %w", err)
 	}
 	s.announcer.add(Committed{Slices: true})
@@ -183,13 +184,54 @@ func (s *Store) ReleaseSlices(ctx context.Context, slices []int) error {
 
 // LeaveNodes makes the others forget the node at once, with the slices that it still has.
 func (s *Store) LeaveNodes(ctx context.Context) error {
-	_, err := s.readers.ExecContext(ctx, `WITH gone AS (DELETE FROM nodes WHERE id = $1)
+	_, err := s.writer.db.ExecContext(ctx, `WITH gone AS (DELETE FROM nodes WHERE id = $1)
 		UPDATE slices SET node_id = 0, until_us = 0 WHERE node_id = $1`, s.node.id)
 	if err != nil {
 		return fmt.Errorf("leave the nodes: %w", err)
 	}
 	s.announcer.add(Committed{Slices: true})
 	return nil
+}
+
+// Join makes this node known to the others before its first change, for they could believe that they are alone. Where
+// nothing is shared it does nothing.
+func (s *Store) Join(ctx context.Context, works bool) error {
+	if s.node == nil {
+		return nil
+	}
+	_, err := s.RenewLease(ctx, works)
+	if err == nil {
+		s.announcer.add(Committed{Slices: true})
+	}
+	return err
+}
+
+// Wake lets those who work on what is owed look for it.
+func (s *Store) Wake() { s.tell(Committed{Runs: true, Sendings: true}) }
+
+// Attend makes this node known to the others until ctx is done, for one that works on nothing: they must not
+// believe that they are alone.
+func (s *Store) Attend(ctx context.Context, log *slog.Logger) {
+	ticker := time.NewTicker(time.Second)
+	defer ticker.Stop()
+	for {
+		renewing, cancel := context.WithTimeout(ctx, 2*time.Second)
+		_, err := s.RenewLease(renewing, false)
+		cancel()
+		if err != nil && ctx.Err() == nil {
+			log.WarnContext(ctx, "the node cannot make itself known", "error", err)
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+			defer cancel()
+			if err := s.LeaveNodes(leaving); err != nil {
+				log.Warn("leaving the other nodes failed", "error", err)
+			}
+			return
+		}
+	}
 }
 
 // ownSlices is what a condition goes on with for those webhooks, or organizations, that are this node's, and its

@@ -54,23 +54,27 @@ func TestPostgres_connectsAgain(t *testing.T) {
 	}
 }
 
-func TestPostgres_oneServerSends(t *testing.T) {
+// Any number of servers share a database, but none with a command that has to be alone.
+func TestPostgres_exclusive(t *testing.T) {
 	onPostgres(t)
 	database := storetest.Database(t)
-	first, err := store.Open(t.Context(), database, store.Options{Exclusive: true})
-	if err != nil {
-		t.Fatal(err)
-	}
+	node := storetest.Open(t, database, store.Options{Node: "a"})
+	second := storetest.Open(t, database, store.Options{Node: "b"})
 	if _, err := store.Open(t.Context(), database, store.Options{Exclusive: true}); !errors.Is(err, store.ErrInUse) {
-		t.Errorf("the second server: %v, want ErrInUse", err)
+		t.Errorf("a command beside servers: %v, want ErrInUse", err)
 	}
-	beside := storetest.Open(t, database, store.Options{}) // a command
+	beside := storetest.Open(t, database, store.Options{}) // a command that need not be alone
 	storetest.Create(t, beside, &personnel.Rank, "name", "Sergeant")
-	storetest.Create(t, first, &personnel.Rank, "name", "Corporal")
-	if err := first.Close(); err != nil {
-		t.Fatal(err)
+	for _, s := range []*store.Store{node, second} {
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
 	}
-	storetest.Open(t, database, store.Options{Exclusive: true})
+	alone := storetest.Open(t, database, store.Options{Exclusive: true})
+	if _, err := store.Open(t.Context(), database, store.Options{Node: "c"}); !errors.Is(err, store.ErrInUse) {
+		t.Errorf("a server beside a command that is alone: %v, want ErrInUse", err)
+	}
+	storetest.Create(t, alone, &personnel.Rank, "name", "Corporal")
 }
 
 // Two processes change the same rows: what has to be unique is, and nothing is lost.
