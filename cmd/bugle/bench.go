@@ -40,6 +40,7 @@ type benchCommands struct {
 
 // benchCommand is `bugle bench`.
 type benchCommand struct {
+	Database   string        `help:"A PostgreSQL server to measure with, where a database is made and dropped in the end; a file of SQLite in a temporary folder unless set." placeholder:"URL"`
 	Deliveries int           `help:"Deliveries that wait when the drain begins." default:"100000"`
 	Webhooks   int           `help:"Webhooks that they are for." default:"100"`
 	Hang       int           `help:"Webhooks whose receiver never answers, for the second measure of latency." default:"0" placeholder:"N"`
@@ -59,7 +60,8 @@ change to its arrival at the sink, with the change's commit to the disk in it.
   bugle bench
   bugle bench --deliveries 1000000
   bugle bench --hang 1
-  bugle bench --automations`
+  bugle bench --automations
+  bugle bench --database postgres://postgres@127.0.0.1/postgres`
 }
 
 // Validate reports options out of range.
@@ -158,13 +160,32 @@ type bench struct {
 	latencies []float64 // in milliseconds
 }
 
-func (b *bench) measure(ctx context.Context) (*figures, error) {
-	f := &figures{Deliveries: b.Deliveries / b.Webhooks * b.Webhooks, Webhooks: b.Webhooks, Hang: b.Hang}
-	var err error
-	if b.db, err = store.Open(ctx, "sqlite:"+filepath.Join(b.dir, "bench.db"), store.Options{Exclusive: true, BaseURL: "http://127.0.0.1"}); err != nil {
+// newDatabase makes a database for this run, and returns what removes it.
+func (c *benchCommand) newDatabase(ctx context.Context, dir string) (name string, drop func() error, err error) {
+	if c.Database == "" {
+		return "sqlite:" + filepath.Join(dir, "bench.db"), func() error { return nil }, nil
+	}
+	return store.NewDatabase(ctx, c.Database, fmt.Sprintf("bugle_bench_%d", os.Getpid()))
+}
+
+func (b *bench) measure(ctx context.Context) (f *figures, err error) {
+	f = &figures{Deliveries: b.Deliveries / b.Webhooks * b.Webhooks, Webhooks: b.Webhooks, Hang: b.Hang}
+	name, drop, err := b.newDatabase(ctx, b.dir)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if dropErr := drop(); err == nil {
+			err = dropErr
+		}
+	}()
+	if b.db, err = store.Open(ctx, name, store.Options{Node: "bench", BaseURL: "http://127.0.0.1"}); err != nil {
 		return nil, err
 	}
 	defer b.db.Close()
+	if err := b.db.Join(ctx, true); err != nil {
+		return nil, err
+	}
 	guard, err := delivery.NewGuard([]string{"127.0.0.0/8"}, nil)
 	if err != nil {
 		return nil, err

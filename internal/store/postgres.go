@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
+	"net/url"
 	"regexp"
 	"runtime"
 	"strconv"
@@ -62,6 +63,30 @@ func (s *Store) openPostgres(ctx context.Context, name string, o Options) error 
 		}
 	}
 	return s.writer.start(ctx)
+}
+
+// NewDatabase makes a database on a PostgreSQL server, for tests and measurements, and returns its address and what
+// drops it.
+func NewDatabase(ctx context.Context, server, name string) (address string, drop func() error, err error) {
+	u, err := url.Parse(server)
+	if err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" {
+		return "", nil, errors.New("the address is not like postgres://user:password@host:5432/database")
+	}
+	conn, err := pgx.Connect(ctx, server)
+	if err != nil {
+		return "", nil, err
+	}
+	quoted := pgx.Identifier{name}.Sanitize()
+	if _, err := conn.Exec(ctx, "CREATE DATABASE "+quoted); err != nil {
+		return "", nil, errors.Join(err, conn.Close(ctx))
+	}
+	u.Path = "/" + name
+	return u.String(), func() error {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+		defer cancel()
+		_, err := conn.Exec(ctx, "DROP DATABASE "+quoted+" WITH (FORCE)")
+		return errors.Join(err, conn.Close(ctx))
+	}, nil
 }
 
 // dialPostgres notices within seconds that a connection is dead.
