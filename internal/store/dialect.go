@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"fmt"
 	"strconv"
+
+	"github.com/buglehq/bugle"
 )
 
 // A dialect is what one database does differently from the others. The texts of SQL in this package are those of SQLite
@@ -48,6 +50,15 @@ type dialect interface {
 
 	// keepID keeps an id that a row is about to get from being given out again.
 	keepID(tx *Tx, table string, id int64) error
+
+	// insertAttempts writes rows of attempts, each as its columns; writeTallies those of delivery_stats;
+	// insertDeliveries deliveries of an event, in the order of the list, of which it sets the ids.
+	insertAttempts(tx *Tx, rows [][]any) error
+	writeTallies(tx *Tx, step int64, keys []statKey, tallies map[statKey]*tally) error
+	insertDeliveries(tx *Tx, e *bugle.Event, list []NewDelivery, sequences []int64) error
+
+	// saveHealth writes the health of webhooks.
+	saveHealth(tx *Tx, health map[int64]bugle.Health) error
 
 	// textBytes are the bytes of an expression that is text.
 	textBytes(expression string) string

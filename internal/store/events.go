@@ -138,24 +138,16 @@ func (tx *Tx) addDeliveries(e *bugle.Event, webhookID int64) error {
 	if err != nil || len(sequences) == 0 {
 		return err
 	}
-	for _, id := range slices.Sorted(maps.Keys(sequences)) {
-		if err := tx.addDelivery(e, id, sequences[id]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// addDelivery adds a delivery of an event, with its place in the lane of the webhook.
-func (tx *Tx) addDelivery(e *bugle.Event, webhookID, sequence int64) error {
 	place, due := tx.place(), tx.now.UnixMicro() // differ if the clock has gone back: it is due all the same
-	d := NewDelivery{WebhookID: webhookID, EventID: e.ID, Order: place, Due: due, Envelope: e.Envelope}
-	var err error
-	d.ID, err = tx.insert(insertDelivery, e.OrganizationID, webhookID, e.ID, sequence, place, due, e.CreatedAt.UnixMicro())
-	if err != nil {
+	list, numbers := make([]NewDelivery, 0, len(sequences)), make([]int64, 0, len(sequences))
+	for _, id := range slices.Sorted(maps.Keys(sequences)) {
+		list = append(list, NewDelivery{WebhookID: id, EventID: e.ID, Order: place, Due: due, Envelope: e.Envelope})
+		numbers = append(numbers, sequences[id])
+	}
+	if err := tx.w.dialect.insertDeliveries(tx, e, list, numbers); err != nil {
 		return err
 	}
-	tx.committed.Deliveries = append(tx.committed.Deliveries, d)
+	tx.committed.Deliveries = append(tx.committed.Deliveries, list...)
 	return nil
 }
 

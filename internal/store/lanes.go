@@ -167,32 +167,6 @@ func (s *Store) Record(ctx context.Context, list []Result, health map[int64]bugl
 	return nil
 }
 
-// attemptColumns and attemptChunk: rows are inserted many at a time, which costs this driver much
-// less than one at a time.
-const (
-	attemptColumns = 14
-	attemptChunk   = 64
-)
-
-var (
-	insertAttempts = attemptInsert(attemptChunk)
-	insertAttempt  = attemptInsert(1)
-)
-
-func attemptInsert(rows int) string {
-	var b strings.Builder
-	b.WriteString(`INSERT INTO attempts (delivery_id, number, started_us, duration_us, method, url, status_code, reason,
-		error_kind, error_message, response_headers, response_body, response_truncated, remote_address) VALUES `)
-	for i := range rows {
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		b.WriteString("(" + parameters(i*attemptColumns+1, attemptColumns) + ")")
-	}
-	b.WriteString(" ON CONFLICT (delivery_id, number) DO NOTHING")
-	return b.String()
-}
-
 func (tx *Tx) record(list []Result, health map[int64]bugle.Health) error {
 	var late []Result
 	if tx.w.dialect.isShared() {
@@ -230,51 +204,39 @@ func (tx *Tx) record(list []Result, health map[int64]bugle.Health) error {
 			return err
 		}
 	}
+	own := make(map[int64]bugle.Health, len(health))
 	for id, h := range health {
-		if !tx.w.store.Owns(id) {
-			continue
-		}
-		err := tx.exec("UPDATE lanes SET consecutive_failures = $1, last_success_us = $2, last_failure_us = $3 WHERE webhook_id = $4",
-			h.ConsecutiveFailures, microseconds(h.LastSuccessAt), microseconds(h.LastFailureAt), id)
-		if err != nil {
-			return err
+		if tx.w.store.Owns(id) {
+			own[id] = h
 		}
 	}
-	return nil
+	return tx.w.dialect.saveHealth(tx, own)
 }
 
 func (tx *Tx) insertAttempts(list []Result) error {
 	// In the order of the table, each row has its place right behind the one before.
 	list = slices.Clone(list)
 	slices.SortFunc(list, func(a, b Result) int { return cmp.Compare(a.DeliveryID, b.DeliveryID) })
-	args := make([]any, 0, attemptChunk*attemptColumns)
-	for len(list) > 0 {
-		n, query := attemptChunk, insertAttempts
-		if len(list) < attemptChunk {
-			n, query = 1, insertAttempt
+	rows := make([][]any, len(list))
+	for i := range list {
+		a := list[i].Attempt
+		kind, message := "", ""
+		if a.Error != nil {
+			kind, message = string(a.Error.Kind), a.Error.Message
 		}
-		args = args[:0]
-		for i := range list[:n] {
-			a := list[i].Attempt
-			kind, message := "", ""
-			if a.Error != nil {
-				kind, message = string(a.Error.Kind), a.Error.Message
-			}
-			headers, err := encodeHeaders(a.ResponseHeaders)
-			if err != nil {
-				return err
-			}
-			body := a.ResponseBody
-			if body == nil {
-				body = []byte{}
-			}
-			args = append(args, list[i].DeliveryID, a.Number, a.StartedAt.UnixMicro(), a.Took.Microseconds(), a.Method, a.URL, a.Status, a.Reason,
-				kind, message, headers, body, a.ResponseTruncated, a.RemoteAddress)
+		headers, err := encodeHeaders(a.ResponseHeaders)
+		if err != nil {
+			return err
 		}
-		if err := tx.exec(query, args...); err != nil {
-			return fmt.Errorf("write attempts: %w", err)
+		body := a.ResponseBody
+		if body == nil {
+			body = []byte{}
 		}
-		list = list[n:]
+		rows[i] = []any{list[i].DeliveryID, a.Number, a.StartedAt.UnixMicro(), a.Took.Microseconds(), a.Method, a.URL, a.Status, a.Reason,
+			kind, message, headers, body, a.ResponseTruncated, a.RemoteAddress}
+	}
+	if err := tx.w.dialect.insertAttempts(tx, rows); err != nil {
+		return fmt.Errorf("write attempts: %w", err)
 	}
 	return nil
 }

@@ -18,6 +18,8 @@ import (
 	"github.com/gofrs/flock"
 	"github.com/pressly/goose/v3"
 	_ "modernc.org/sqlite" // registers the driver "sqlite"
+
+	"github.com/buglehq/bugle"
 )
 
 //go:embed migrations
@@ -182,4 +184,108 @@ func (sqlite) takeID(tx *Tx, table string, id int64) (int64, error) {
 		err = tx.exec("UPDATE sqlite_sequence SET seq = MAX(seq, $1) WHERE name = $2", id, table)
 	}
 	return id, err
+}
+
+// attemptColumns and attemptChunk: rows are inserted many at a time, which costs this driver much
+// less than one at a time.
+const (
+	attemptColumns = 14
+	attemptChunk   = 64
+)
+
+var (
+	insertAttempts = attemptInsert(attemptChunk)
+	insertAttempt  = attemptInsert(1)
+)
+
+func attemptInsert(rows int) string {
+	var b strings.Builder
+	b.WriteString(`INSERT INTO attempts (delivery_id, number, started_us, duration_us, method, url, status_code, reason,
+		error_kind, error_message, response_headers, response_body, response_truncated, remote_address) VALUES `)
+	for i := range rows {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString("(" + parameters(i*attemptColumns+1, attemptColumns) + ")")
+	}
+	b.WriteString(" ON CONFLICT (delivery_id, number) DO NOTHING")
+	return b.String()
+}
+
+// insertAttempts writes rows of attempts, each as its columns.
+func (sqlite) insertAttempts(tx *Tx, rows [][]any) error {
+	args := make([]any, 0, attemptChunk*attemptColumns)
+	for len(rows) > 0 {
+		n, query := attemptChunk, insertAttempts
+		if len(rows) < attemptChunk {
+			n, query = 1, insertAttempt
+		}
+		args = args[:0]
+		for _, row := range rows[:n] {
+			args = append(args, row...)
+		}
+		if err := tx.exec(query, args...); err != nil {
+			return err
+		}
+		rows = rows[n:]
+	}
+	return nil
+}
+
+func (sqlite) saveHealth(tx *Tx, health map[int64]bugle.Health) error {
+	for id, h := range health {
+		err := tx.exec("UPDATE lanes SET consecutive_failures = $1, last_success_us = $2, last_failure_us = $3 WHERE webhook_id = $4",
+			h.ConsecutiveFailures, microseconds(h.LastSuccessAt), microseconds(h.LastFailureAt), id)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tallyInserts write one row or many: see attemptChunk.
+var tallyInserts = []struct {
+	rows  int
+	query string
+}{{32, tallyInsert(32)}, {8, tallyInsert(8)}, {1, tallyInsert(1)}}
+
+func tallyInsert(rows int) string {
+	const columns = 10
+	places := make([]string, rows)
+	for i := range places {
+		places[i] = "(" + parameters(i*columns+1, columns) + ")"
+	}
+	return "INSERT INTO delivery_stats (step_s, " + tallyColumns + ") VALUES " + strings.Join(places, ", ") + replaceTally
+}
+
+func (sqlite) writeTallies(tx *Tx, step int64, keys []statKey, tallies map[statKey]*tally) error {
+	for _, insert := range tallyInserts {
+		for len(keys) >= insert.rows {
+			var args []any
+			for _, k := range keys[:insert.rows] {
+				t := tallies[k]
+				latency, err := t.latency.AppendBinary([]byte{})
+				if err != nil {
+					return err
+				}
+				args = append(args, step, k.organizationID, k.webhookID, k.start, t.attempts, t.delivered, t.failed, t.givenUp, t.took, latency)
+			}
+			if err := tx.exec(insert.query, args...); err != nil {
+				return err
+			}
+			keys = keys[insert.rows:]
+		}
+	}
+	return nil
+}
+
+func (sqlite) insertDeliveries(tx *Tx, e *bugle.Event, list []NewDelivery, sequences []int64) error {
+	for i := range list {
+		d := &list[i]
+		var err error
+		if d.ID, err = tx.insert(insertDelivery, e.OrganizationID, d.WebhookID, e.ID, sequences[i], d.Order, d.Due, e.CreatedAt.UnixMicro()); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -216,44 +216,17 @@ func (tx *Tx) readTally(step int64, k statKey) (*tally, error) {
 	return found, err
 }
 
-// tallyInserts write one row or many: see attemptChunk.
-var tallyInserts = []struct {
-	rows  int
-	query string
-}{{32, tallyInsert(32)}, {8, tallyInsert(8)}, {1, tallyInsert(1)}}
-
-func tallyInsert(rows int) string {
-	const columns = 10
-	places := make([]string, rows)
-	for i := range places {
-		places[i] = "(" + parameters(i*columns+1, columns) + ")"
-	}
-	return "INSERT INTO delivery_stats (step_s, " + tallyColumns + ") VALUES " + strings.Join(places, ", ") + `
+// replaceTally ends an INSERT of rows that may be there.
+const replaceTally = `
 		ON CONFLICT (organization_id, webhook_id, step_s, start_s) DO UPDATE
 		SET attempts = excluded.attempts, delivered = excluded.delivered, failed = excluded.failed, given_up = excluded.given_up,
 		    took_us = excluded.took_us, latency = excluded.latency`
-}
 
 func (tx *Tx) writeTallies(step int64, tallies map[statKey]*tally) error {
-	keys := slices.SortedFunc(maps.Keys(tallies), statKey.compare)
-	for _, insert := range tallyInserts {
-		for len(keys) >= insert.rows {
-			var args []any
-			for _, k := range keys[:insert.rows] {
-				t := tallies[k]
-				latency, err := t.latency.AppendBinary([]byte{})
-				if err != nil {
-					return err
-				}
-				args = append(args, step, k.organizationID, k.webhookID, k.start, t.attempts, t.delivered, t.failed, t.givenUp, t.took, latency)
-			}
-			if err := tx.exec(insert.query, args...); err != nil {
-				return err
-			}
-			keys = keys[insert.rows:]
-		}
+	if len(tallies) == 0 {
+		return nil
 	}
-	return nil
+	return tx.w.dialect.writeTallies(tx, step, slices.SortedFunc(maps.Keys(tallies), statKey.compare), tallies)
 }
 
 // sumMinutes adds the minutes before a time to their hours, unless that was done.
