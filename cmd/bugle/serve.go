@@ -12,11 +12,13 @@ import (
 	"sync"
 	"time"
 
+	"github.com/buglehq/bugle"
 	"github.com/buglehq/bugle/internal/admin"
 	"github.com/buglehq/bugle/internal/api"
 	"github.com/buglehq/bugle/internal/delivery"
 	"github.com/buglehq/bugle/internal/dispatch"
 	"github.com/buglehq/bugle/internal/files"
+	"github.com/buglehq/bugle/internal/retention"
 	"github.com/buglehq/bugle/internal/store"
 )
 
@@ -31,6 +33,7 @@ type serveCommand struct {
 	DenyTarget     []string `help:"Network, address or host that webhooks may not call. Repeatable; wins over --allow-target." placeholder:"TARGET" env:"BUGLE_DENY_TARGET"`
 	RateLimit      int      `help:"Requests a minute with one API key; 0 for no limit." default:"1000" env:"BUGLE_RATE_LIMIT"`
 	GuestRateLimit int      `help:"Requests a minute from one address without an API key; 0 for no limit." default:"100" env:"BUGLE_GUEST_RATE_LIMIT"`
+	Retention      string   `help:"For how many days organizations keep their log unless they decide otherwise, or forever; behind a colon how many rows at most, such as events=90:1000000." default:"attempts=30,deliveries=90,events=90,runs=90" placeholder:"PARTS" env:"BUGLE_RETENTION"`
 }
 
 // Help follows the one line that describes the command.
@@ -54,6 +57,9 @@ func (c *serveCommand) Validate() error {
 	if c.RateLimit < 0 || c.GuestRateLimit < 0 {
 		errs = append(errs, errors.New("--rate-limit and --guest-rate-limit must not be negative; 0 is no limit"))
 	}
+	if _, err := bugle.ParseRetention(c.Retention); err != nil {
+		errs = append(errs, fmt.Errorf("--%w", err))
+	}
 	return errors.Join(append(errs, checkPublicURL(c.PublicURL))...)
 }
 
@@ -69,9 +75,13 @@ func (c *serveCommand) Run(ctx context.Context, out *output) error {
 	if err != nil {
 		return err
 	}
+	keep, err := bugle.ParseRetention(c.Retention)
+	if err != nil {
+		return err
+	}
 	return serve(ctx, serverConfig{
 		database: c.Database, storage: c.Storage, listener: listener, publicURL: c.PublicURL, guard: guard,
-		keyLimit: c.RateLimit, guestLimit: c.GuestRateLimit, log: log,
+		keyLimit: c.RateLimit, guestLimit: c.GuestRateLimit, retention: keep, log: log,
 		started: func(s *store.Store) error {
 			log.Info("listening", "url", "http://"+listener.Addr().String(), "version", version(), "database", store.ShownName(c.Database))
 			first, err := s.EnsureOrganization(ctx, firstOrganization)
@@ -100,6 +110,7 @@ type serverConfig struct {
 	guard      *delivery.Guard
 	keyLimit   int
 	guestLimit int
+	retention  bugle.Retention // of what organizations have not decided
 	log        *slog.Logger
 	onAttempt  func(delivery.AttemptReport)
 	started    func(*store.Store) error // once the server answers; not to block
@@ -118,8 +129,8 @@ func (c serverConfig) storageFolder() string {
 }
 
 // serve runs the server until ctx is done: the API writes changes, their events and what is owed
-// for them, the dispatcher does what automations say, the sender makes deliveries of messages, and the engine
-// sends what is owed.
+// for them, the dispatcher does what automations say, the sender makes deliveries of messages, the engine
+// sends what is owed, and the cleaner deletes what is too old.
 func serve(ctx context.Context, c serverConfig) error {
 	base := c.publicURL
 	if base == "" {
@@ -144,13 +155,14 @@ func serve(ctx context.Context, c serverConfig) error {
 	engine := delivery.NewEngine(db, client, delivery.Options{UserAgent: userAgent(), Log: c.log, OnAttempt: c.onAttempt})
 	dispatcher := dispatch.NewDispatcher(db, dispatch.Options{Log: c.log})
 	sender := dispatch.NewSender(db, dispatch.SenderOptions{Log: c.log})
+	cleaner := retention.New(db, retention.Options{Log: c.log, Defaults: &c.retention})
 	if _, err := db.EnsureOrganization(ctx, firstOrganization); err != nil {
 		return err
 	}
 	rest := api.New(db, api.Options{Log: c.log, PublicURL: c.publicURL, UserAgent: userAgent(), KeyLimit: c.keyLimit,
 		GuestLimit: c.guestLimit, Files: uploads})
 	panel := admin.New(db, admin.Options{Log: c.log, PublicURL: c.publicURL, UserAgent: userAgent(), Files: uploads,
-		Scopes: api.Scopes(), Guard: c.guard, Mailer: client})
+		Scopes: api.Scopes(), Guard: c.guard, Mailer: client, Retention: c.retention})
 	server := &http.Server{
 		Handler:           pages(rest, panel),
 		ReadHeaderTimeout: 10 * time.Second,
@@ -167,6 +179,7 @@ func serve(ctx context.Context, c serverConfig) error {
 	work.Go(func() { engine.Run(sending) })
 	acts.Go(func() { dispatcher.Run(acting) })
 	acts.Go(func() { sender.Run(acting) })
+	acts.Go(func() { cleaner.Run(acting) })
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(c.listener) }()
 	if err = c.started(db); ctx.Err() != nil {

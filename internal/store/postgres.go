@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -25,6 +26,7 @@ import (
 const (
 	changesLock   = 0x6275676c65_01 // held by the transaction that changes something
 	exclusiveLock = 0x6275676c65_02 // held by the server that sends deliveries
+	aloneLock     = 0x62756703      // with the hash of a name: held by the server that does what one is to do at a time
 )
 
 // openPostgres connects to a server, for one writer and several readers, and brings the tables up to date.
@@ -180,6 +182,28 @@ func (d postgres) takeID(tx *Tx, table string, id int64) (int64, error) {
 		return id, err
 	}
 	return id, d.keepID(tx, table, id)
+}
+
+// giveBack has nothing to do: autovacuum keeps the space for new rows.
+func (postgres) giveBack(context.Context, *Store) (bool, error) { return false, nil }
+
+// alone holds a lock while fn runs, on a connection of its own: the lock ends with it, should the process die.
+func (postgres) alone(ctx context.Context, s *Store, name string, fn func(ctx context.Context) error) (bool, error) {
+	held, err := s.readers.Conn(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer held.Close()
+	var got bool
+	if err := held.QueryRowContext(ctx, "SELECT pg_try_advisory_lock($1, hashtext($2))", aloneLock, name).Scan(&got); err != nil || !got {
+		return false, err
+	}
+	defer func() {
+		if _, err := held.ExecContext(context.WithoutCancel(ctx), "SELECT pg_advisory_unlock($1, hashtext($2))", aloneLock, name); err != nil {
+			held.Raw(func(any) error { return driver.ErrBadConn }) // the lock has to end with the connection, then
+		}
+	}()
+	return true, fn(ctx)
 }
 
 // migrate applies what is missing of the migrations in a folder.
