@@ -30,7 +30,7 @@ const (
 )
 
 // openPostgres connects to a server, for one writer and several readers, and brings the tables up to date.
-func (s *Store) openPostgres(ctx context.Context, name string, exclusive bool, log *slog.Logger) error {
+func (s *Store) openPostgres(ctx context.Context, name string, o Options) error {
 	config, err := pgx.ParseConfig(name)
 	if err != nil {
 		return errors.New("the address cannot be read: it is like postgres://user:password@host:5432/database?sslmode=verify-full") // without the error: it may hold the password
@@ -39,8 +39,14 @@ func (s *Store) openPostgres(ctx context.Context, name string, exclusive bool, l
 		config.RuntimeParams["application_name"] = "bugle"
 	}
 	config.RuntimeParams["timezone"] = "UTC"
+	if o.ReadOnly {
+		config.RuntimeParams["default_transaction_read_only"] = "on"
+		s.dialect, s.readers = postgres{}, stdlib.OpenDB(*config)
+		s.reading = translated{s.readers, postgres{}}
+		return s.checkVersion(ctx, "migrations/postgres")
+	}
 	db := stdlib.OpenDB(*config)
-	if err := s.startPostgres(ctx, db, config, exclusive, log); err != nil {
+	if err := s.startPostgres(ctx, db, config, o.Exclusive, o.Log); err != nil {
 		return errors.Join(err, db.Close())
 	}
 	return s.writer.start(ctx)
@@ -204,6 +210,32 @@ func (postgres) alone(ctx context.Context, s *Store, name string, fn func(ctx co
 		}
 	}()
 	return true, fn(ctx)
+}
+
+// checkVersion returns an error unless the tables are those of the newest migration in a folder.
+func (s *Store) checkVersion(ctx context.Context, folder string) error {
+	names, err := fs.Glob(migrations, folder+"/*.sql") // sorted
+	if err != nil {
+		return err
+	}
+	newest, err := goose.NumericComponent(names[len(names)-1])
+	if err != nil {
+		return err
+	}
+	version, err := s.Version(ctx)
+	if err != nil {
+		return fmt.Errorf("read the version of the tables: %w", err)
+	}
+	if version != newest {
+		return fmt.Errorf("the tables have version %d, and this Bugle knows %d: use the one that serves them, or start bugle serve, which brings older ones up to date", version, newest)
+	}
+	return nil
+}
+
+// Version is that of the tables: the number of the last migration.
+func (s *Store) Version(ctx context.Context) (version int64, err error) {
+	err = s.view().one(ctx, []any{&version}, "SELECT COALESCE(MAX(version_id), 0) FROM goose_db_version WHERE is_applied")
+	return version, err
 }
 
 // migrate applies what is missing of the migrations in a folder.

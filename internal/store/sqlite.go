@@ -52,6 +52,20 @@ func (s *Store) openSQLite(ctx context.Context, path string, log *slog.Logger) e
 	return s.writer.start(ctx)
 }
 
+// readSQLite opens a file that is there, to read it beside its server.
+func (s *Store) readSQLite(ctx context.Context, path string) error {
+	if _, err := os.Stat(path); err != nil {
+		return err
+	}
+	s.dialect = sqlite{}
+	var err error
+	if s.readers, err = sql.Open("sqlite", dsn(path, []string{"query_only(1)"})); err != nil {
+		return err
+	}
+	s.reading = s.readers
+	return s.checkVersion(ctx, "migrations/sqlite")
+}
+
 // makeFile makes the file if there is none, for its owner alone: the driver would let everybody read
 // it. Its companions get the same mode. One that is there is not opened, because closing it would
 // end the locks that this process may have on it.

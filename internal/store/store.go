@@ -44,6 +44,7 @@ type Options struct {
 	Log       *slog.Logger    // of migrations and of trouble in the background
 	BaseURL   string          // of this server, for addresses in payloads; without a slash at the end
 	Exclusive bool            // sends deliveries: only one process at a time may open the database so
+	ReadOnly  bool            // changes nothing, not even tables of another version, which are an error
 
 	// Dropped is told of the uploaded files that a change has left unused, once it is committed, by
 	// whoever made it. Nil: nobody is told.
@@ -70,7 +71,7 @@ func Open(ctx context.Context, name string, o Options) (*Store, error) {
 	case isFile && path != "":
 		err = s.openFile(ctx, path, o)
 	case strings.HasPrefix(name, "postgres://"), strings.HasPrefix(name, "postgresql://"):
-		shown, err = ShownName(name), s.openPostgres(ctx, name, o.Exclusive, o.Log)
+		shown, err = ShownName(name), s.openPostgres(ctx, name, o)
 	default:
 		return nil, fmt.Errorf("database is %q, want sqlite: and a path, such as sqlite:bugle-data/bugle.db, or an address such as postgres://user:password@host/database", ShownName(name))
 	}
@@ -83,6 +84,9 @@ func Open(ctx context.Context, name string, o Options) (*Store, error) {
 
 // openFile is openSQLite with the folder and the lock around it.
 func (s *Store) openFile(ctx context.Context, path string, o Options) error {
+	if o.ReadOnly {
+		return s.readSQLite(ctx, path)
+	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return fmt.Errorf("make its folder: %w", err)
 	}
