@@ -174,6 +174,42 @@ func TestProve_duringRetention(t *testing.T) {
 	wantFaults(t, prove(t, s))
 }
 
+// What changes during the walk is not taken for broken.
+func TestProve_besideChanges(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store, clock *clockwork.FakeClock) {
+		storetest.AddWebhook(t, s, "https://example.com/hook", nil)
+		clock.Advance(time.Hour)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			w := s.NewSweep(bugle.Retention{Attempts: bugle.Keep{Days: 1}, Deliveries: bugle.Keep{Days: 2}, Events: bugle.Keep{Days: 2}})
+			for id := int64(1); id <= 60; id++ {
+				owe(t, s, 1)
+				outcome := bugle.Outcome{State: []bugle.DeliveryState{bugle.Delivered, bugle.Failed, bugle.Pending}[id%3], NextAt: clock.Now().Add(time.Minute)}
+				record(t, s, result(delivery(t, s, id), 500, outcome))
+				if id%4 == 0 {
+					redeliver(t, s, id)
+				}
+				clock.Advance(2 * time.Hour)
+				w.Begin(true)
+				finish(t, w)
+			}
+		}()
+		for running := true; running; {
+			select {
+			case <-done:
+				running = false
+			default:
+			}
+			wantFaults(t, prove(t, s))
+			if t.Failed() {
+				break
+			}
+		}
+		<-done
+	})
+}
+
 // More rows than a page, and more faults than are listed.
 func TestProve_isBounded(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store, clock *clockwork.FakeClock) {
