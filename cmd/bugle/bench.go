@@ -21,7 +21,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/schollz/progressbar/v3"
 
 	"github.com/buglehq/bugle"
 	"github.com/buglehq/bugle/internal/delivery"
@@ -211,7 +210,7 @@ func (b *bench) measure(ctx context.Context) (f *figures, err error) {
 	b.enough = make(chan struct{})
 	began := time.Now()
 	stop := running(ctx, engine.Run)
-	bar := b.progress(f.Deliveries, "deliver")
+	bar := newBar(b.stderr, f.Deliveries, "deliver")
 	for done := false; !done; {
 		select {
 		case <-b.enough:
@@ -341,7 +340,7 @@ func (b *bench) fill(ctx context.Context, f *figures) ([]byte, error) {
 	}
 	began := time.Now()
 	changes := f.Deliveries / b.Webhooks
-	bar := b.progress(changes, "change")
+	bar := newBar(b.stderr, changes, "change")
 	err = each(ctx, changes, 16, func(ctx context.Context, i int) error {
 		defer bar.Add(1)
 		return b.db.Update(ctx, func(tx *store.Tx) error {
@@ -406,7 +405,7 @@ func (b *bench) limit(ctx context.Context, body []byte) (float64, error) {
 func (b *bench) latency(ctx context.Context) (p50, p99 float64, err error) {
 	const pause = 20 * time.Millisecond
 	n := int(b.Calm / pause)
-	bar := b.progress(n, "latency")
+	bar := newBar(b.stderr, n, "latency")
 	defer bar.Finish()
 	b.mu.Lock()
 	b.latencies = nil
@@ -464,7 +463,7 @@ func (b *bench) hang(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	bar := b.progress(b.Waiting, "hang")
+	bar := newBar(b.stderr, b.Waiting, "hang")
 	err = each(ctx, b.Waiting, 16, func(ctx context.Context, i int) error {
 		defer bar.Add(1)
 		return b.db.Update(ctx, func(tx *store.Tx) error {
@@ -488,20 +487,6 @@ func (b *bench) hang(ctx context.Context) error {
 		}
 		return nil
 	})
-}
-
-func (b *bench) progress(n int, what string) *progressbar.ProgressBar {
-	w := b.stderr
-	if file, ok := w.(*os.File); !ok || !isTerminal(file) {
-		w = io.Discard
-	}
-	return progressbar.NewOptions(n, progressbar.OptionSetWriter(w), progressbar.OptionSetDescription(fmt.Sprintf("%-8s", what)),
-		progressbar.OptionShowCount(), progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish())
-}
-
-func isTerminal(f *os.File) bool {
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
 // peakMemory is the most memory that this process had resident, in megabytes; 0 where the system

@@ -93,7 +93,7 @@ func (b *bench) automations(ctx context.Context, dispatcher *dispatch.Dispatcher
 // in a second.
 func (b *bench) fan(ctx context.Context, what string) (float64, error) {
 	b.arrived.Store(0)
-	bar := b.progress(fanChanges, what)
+	bar := newBar(b.stderr, fanChanges, what)
 	defer bar.Finish()
 	began := time.Now()
 	err := each(ctx, fanChanges, 16, func(ctx context.Context, i int) error {

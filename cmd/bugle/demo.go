@@ -80,7 +80,7 @@ func (c *demoCommand) Run(ctx context.Context, out *output) error {
 	var work sync.WaitGroup
 	defer work.Wait()
 	return serve(ctx, serverConfig{
-		database: "sqlite:" + filepath.Join(dir, "bugle.db"), listener: listener, guard: guard,
+		database: "sqlite:" + filepath.Join(dir, "bugle.db"), listener: listener, guard: guard, retention: bugle.DefaultRetention,
 		log:       slog.New(slog.NewTextHandler(out.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 		onAttempt: d.attempted,
 		started: func(s *store.Store) error {

@@ -108,6 +108,9 @@ func TestServe_killedUnderLoad(t *testing.T) {
 			t.Errorf("%d %s", n, name)
 		}
 	}
+	if status, out, _ := runBugle(t, "", "doctor", "--prove", "--database", database); status != 0 {
+		t.Errorf("the doctor says\n%s", out)
+	}
 	for id := range arrived {
 		if n := count(t, database, fmt.Sprintf("SELECT COUNT(*) FROM users WHERE id = %d", id)); n != 1 {
 			t.Errorf("user %d was delivered, but is not there", id)

@@ -23,6 +23,7 @@ type commands struct {
 	Import importCommand `cmd:"" help:"Copy an organization from PERSCOM, or from another Bugle."`
 	Listen listenCommand `cmd:"" help:"Run a receiver for development: print each request and verify it."`
 	Verify verifyCommand `cmd:"" help:"Check a signature: body on standard input, headers as flags."`
+	Doctor doctorCommand `cmd:"" help:"Check the configuration and the database, and prove that nothing is lost."`
 	Bench  benchCommands `cmd:"" help:"Measure deliveries, or the API, against what the machine can do, side by side."`
 
 	BenchSink sinkCommand `cmd:"" hidden:""`
@@ -41,17 +42,7 @@ func main() {
 // command line is wrong, or 3 if the command did what it could but not all.
 func run(ctx context.Context, args []string, out *output) int {
 	status := -1
-	parser, err := kong.New(&commands{},
-		kong.Name("bugle"),
-		kong.Description("Keeps an organization's personnel data and calls webhooks when it changes."),
-		kong.UsageOnError(),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
-		kong.Writers(out.Stdout, out.Stderr),
-		kong.Exit(func(code int) { status = code }),
-		kong.Vars{"version": version()},
-		kong.BindTo(ctx, (*context.Context)(nil)),
-		kong.Bind(out),
-	)
+	parser, err := newParser(ctx, out, func(code int) { status = code })
 	if err != nil {
 		fmt.Fprintln(out.Stderr, "bugle:", err)
 		return 1
@@ -72,6 +63,21 @@ func run(ctx context.Context, args []string, out *output) int {
 		return 1
 	}
 	return 0
+}
+
+// newParser returns what reads command lines. The exit is called in place of ending the process.
+func newParser(ctx context.Context, out *output, exit func(code int)) (*kong.Kong, error) {
+	return kong.New(&commands{},
+		kong.Name("bugle"),
+		kong.Description("Keeps an organization's personnel data and calls webhooks when it changes."),
+		kong.UsageOnError(),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Writers(out.Stdout, out.Stderr),
+		kong.Exit(exit),
+		kong.Vars{"version": version()},
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Bind(out),
+	)
 }
 
 // release is set when a release is built.

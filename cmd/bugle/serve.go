@@ -13,11 +13,14 @@ import (
 	"sync"
 	"time"
 
+	"github.com/buglehq/bugle"
 	"github.com/buglehq/bugle/internal/admin"
 	"github.com/buglehq/bugle/internal/api"
 	"github.com/buglehq/bugle/internal/delivery"
 	"github.com/buglehq/bugle/internal/dispatch"
+	"github.com/buglehq/bugle/internal/doctor"
 	"github.com/buglehq/bugle/internal/files"
+	"github.com/buglehq/bugle/internal/retention"
 	"github.com/buglehq/bugle/internal/store"
 )
 
@@ -25,15 +28,17 @@ import (
 type serveCommand struct {
 	database
 	logging
-	Storage        string   `help:"Folder of uploaded files; the folder storage beside the database file unless set, or bugle-data/storage with PostgreSQL. Nodes have to share it." placeholder:"FOLDER" env:"BUGLE_STORAGE"`
-	Listen         string   `help:"Address to listen on." default:"127.0.0.1:8080" env:"BUGLE_LISTEN"`
-	PublicURL      string   `help:"Address under which others reach this server, for links in answers and payloads; http:// and --listen unless set." name:"public-url" placeholder:"URL" env:"BUGLE_PUBLIC_URL"`
-	AllowTarget    []string `help:"Network (10.0.0.0/8), address or host that webhooks may call although it is private. Repeatable." placeholder:"TARGET" env:"BUGLE_ALLOW_TARGET"`
-	DenyTarget     []string `help:"Network, address or host that webhooks may not call. Repeatable; wins over --allow-target." placeholder:"TARGET" env:"BUGLE_DENY_TARGET"`
-	Role           string   `help:"What this server does, of those that share a PostgreSQL database: api answers requests, worker sends deliveries and runs automations, all does both." enum:"all,api,worker" default:"all" env:"BUGLE_ROLE"`
-	Node           string   `help:"Name of this server among those that share a PostgreSQL database, in logs; the host's name and the process's number unless set." placeholder:"NAME" env:"BUGLE_NODE"`
-	RateLimit      int      `help:"Requests a minute with one API key; 0 for no limit." default:"1000" env:"BUGLE_RATE_LIMIT"`
-	GuestRateLimit int      `help:"Requests a minute from one address without an API key; 0 for no limit." default:"100" env:"BUGLE_GUEST_RATE_LIMIT"`
+	Storage        string        `help:"Folder of uploaded files; the folder storage beside the database file unless set, or bugle-data/storage with PostgreSQL. Nodes have to share it." placeholder:"FOLDER" env:"BUGLE_STORAGE"`
+	Listen         string        `help:"Address to listen on." default:"127.0.0.1:8080" env:"BUGLE_LISTEN"`
+	PublicURL      string        `help:"Address under which others reach this server, for links in answers and payloads; http:// and --listen unless set." name:"public-url" placeholder:"URL" env:"BUGLE_PUBLIC_URL"`
+	AllowTarget    []string      `help:"Network (10.0.0.0/8), address or host that webhooks may call although it is private. Repeatable." placeholder:"TARGET" env:"BUGLE_ALLOW_TARGET"`
+	DenyTarget     []string      `help:"Network, address or host that webhooks may not call. Repeatable; wins over --allow-target." placeholder:"TARGET" env:"BUGLE_DENY_TARGET"`
+	Role           string        `help:"What this server does, of those that share a PostgreSQL database: api answers requests, worker sends deliveries and runs automations, all does both." enum:"all,api,worker" default:"all" env:"BUGLE_ROLE"`
+	Node           string        `help:"Name of this server among those that share a PostgreSQL database, in logs; the host's name and the process's number unless set." placeholder:"NAME" env:"BUGLE_NODE"`
+	RateLimit      int           `help:"Requests a minute with one API key; 0 for no limit." default:"1000" env:"BUGLE_RATE_LIMIT"`
+	GuestRateLimit int           `help:"Requests a minute from one address without an API key; 0 for no limit." default:"100" env:"BUGLE_GUEST_RATE_LIMIT"`
+	Retention      string        `help:"For how many days organizations keep their log unless they decide otherwise, or forever; behind a colon how many rows at most, such as events=90:1000000." default:"attempts=30,deliveries=90,events=90,runs=90" placeholder:"PARTS" env:"BUGLE_RETENTION"`
+	ProveEvery     time.Duration `help:"How often the server proves beside its work that nothing is lost, as bugle doctor --prove does; 0 for never." default:"1h" env:"BUGLE_PROVE_EVERY"`
 }
 
 // Help follows the one line that describes the command.
@@ -61,6 +66,12 @@ func (c *serveCommand) Validate() error {
 	if c.RateLimit < 0 || c.GuestRateLimit < 0 {
 		errs = append(errs, errors.New("--rate-limit and --guest-rate-limit must not be negative; 0 is no limit"))
 	}
+	if c.ProveEvery != 0 && c.ProveEvery < time.Minute {
+		errs = append(errs, fmt.Errorf("--prove-every is %s, want at least 1m, or 0 for never", c.ProveEvery))
+	}
+	if _, err := bugle.ParseRetention(c.Retention); err != nil {
+		errs = append(errs, fmt.Errorf("--%w", err))
+	}
 	return errors.Join(append(errs, checkPublicURL(c.PublicURL))...)
 }
 
@@ -76,9 +87,13 @@ func (c *serveCommand) Run(ctx context.Context, out *output) error {
 	if err != nil {
 		return err
 	}
+	keep, err := bugle.ParseRetention(c.Retention)
+	if err != nil {
+		return err
+	}
 	return serve(ctx, serverConfig{
 		database: c.Database, storage: c.Storage, listener: listener, publicURL: c.PublicURL, guard: guard, role: c.Role, node: c.Node,
-		keyLimit: c.RateLimit, guestLimit: c.GuestRateLimit, log: log,
+		keyLimit: c.RateLimit, guestLimit: c.GuestRateLimit, retention: keep, proveEvery: c.ProveEvery, log: log,
 		started: func(s *store.Store) error {
 			log.Info("listening", "url", "http://"+listener.Addr().String(), "version", version(), "database", store.ShownName(c.Database))
 			first, err := s.EnsureOrganization(ctx, firstOrganization)
@@ -116,6 +131,8 @@ type serverConfig struct {
 	guard      *delivery.Guard
 	keyLimit   int
 	guestLimit int
+	retention  bugle.Retention // of what organizations have not decided
+	proveEvery time.Duration   // 0: never
 	log        *slog.Logger
 	onAttempt  func(delivery.AttemptReport)
 	started    func(*store.Store) error // once the server answers; not to block
@@ -146,8 +163,8 @@ func (c serverConfig) nodeName() string {
 }
 
 // serve runs the server until ctx is done: the API writes changes, their events and what is owed
-// for them, the dispatcher does what automations say, the sender makes deliveries of messages, and the engine
-// sends what is owed.
+// for them, the dispatcher does what automations say, the sender makes deliveries of messages, the engine
+// sends what is owed, the cleaner deletes what is too old, and the examiner looks whether anything is lost.
 func serve(ctx context.Context, c serverConfig) error {
 	base := c.publicURL
 	if base == "" {
@@ -173,6 +190,8 @@ func serve(ctx context.Context, c serverConfig) error {
 	engine := delivery.NewEngine(db, client, delivery.Options{UserAgent: userAgent(), Log: c.log, OnAttempt: c.onAttempt})
 	dispatcher := dispatch.NewDispatcher(db, dispatch.Options{Log: c.log})
 	sender := dispatch.NewSender(db, dispatch.SenderOptions{Log: c.log})
+	cleaner := retention.New(db, retention.Options{Log: c.log, Defaults: &c.retention})
+	examiner := doctor.New(db, doctor.Options{Log: c.log, Every: c.proveEvery})
 	if _, err := db.EnsureOrganization(ctx, firstOrganization); err != nil {
 		return err
 	}
@@ -182,7 +201,7 @@ func serve(ctx context.Context, c serverConfig) error {
 	rest := api.New(db, api.Options{Log: c.log, PublicURL: c.publicURL, UserAgent: userAgent(), KeyLimit: c.keyLimit,
 		GuestLimit: c.guestLimit, Files: uploads})
 	panel := admin.New(db, admin.Options{Log: c.log, PublicURL: c.publicURL, UserAgent: userAgent(), Files: uploads,
-		Scopes: api.Scopes(), Guard: c.guard, Mailer: client})
+		Scopes: api.Scopes(), Guard: c.guard, Mailer: client, Retention: c.retention})
 	handler := pages(rest, panel)
 	if c.role == roleWorker {
 		handler = onlyHealth(rest)
@@ -204,6 +223,10 @@ func serve(ctx context.Context, c serverConfig) error {
 		work.Go(func() { engine.Run(sending) })
 		acts.Go(func() { dispatcher.Run(acting) })
 		acts.Go(func() { sender.Run(acting) })
+		acts.Go(func() { cleaner.Run(acting) })
+		if c.proveEvery > 0 {
+			acts.Go(func() { examiner.Run(acting) })
+		}
 	} else {
 		work.Go(func() { db.Attend(sending, c.log) })
 	}

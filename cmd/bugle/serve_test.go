@@ -136,6 +136,8 @@ func TestServe_refusesOptions(t *testing.T) {
 		{"--allow-target=http://x/", "allowed target"},
 		{"--public-url=bugle.example.com", `--public-url is "bugle.example.com", want`},
 		{"--public-url=https://bugle.example.com/", "without a slash"},
+		{"--retention=events=0", `--retention has "events=0", want 1 to 36500 days, or forever`},
+		{"--prove-every=1s", "--prove-every is 1s, want at least 1m, or 0 for never"},
 		{"--rate-limit=-1", "must not be negative"},
 		{"--log-format=xml", "must be one of"},
 		{"--database=mysql:x", "want sqlite:"},

@@ -37,6 +37,7 @@ type Options struct {
 	Scopes    []string        // that API keys may have
 	Mailer    Mailer          // of links to new passwords; nil: none are sent
 	Guard     *delivery.Guard // of outgoing calls, to show what it allows; nil: not shown
+	Retention bugle.Retention // of the log, where an organization has not decided
 }
 
 // A server holds what handlers share.

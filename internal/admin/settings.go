@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
 
+	"github.com/buglehq/bugle"
 	"github.com/buglehq/bugle/internal/store"
 	"github.com/buglehq/bugle/personnel"
 )
@@ -28,7 +30,63 @@ type settingsPage struct {
 	frame
 	Form    *form
 	Inputs  []input
-	Example string // how the visitor's name is displayed
+	Kept    [][]input // how long the log is kept: a row for each part of it
+	Example string    // how the visitor's name is displayed
+}
+
+// keptTexts are what the page says of bugle.RetentionNames.
+var keptTexts = map[string]struct{ label, help string }{
+	"attempts":   {"Attempts", "What was sent and answered. Without it the log of webhooks still says whether and when something arrived."},
+	"deliveries": {"Deliveries", "The log of webhooks. What is still to be sent is kept in any case."},
+	"events":     {"Events", "An event is kept as long as a delivery or a run of it."},
+	"runs":       {"Runs", "The log of automations."},
+}
+
+// keptInputs are the fields for how long the log is kept, filled with what the organization has decided.
+func (s *server) keptInputs(choice bugle.RetentionChoice, f *form) [][]input {
+	text := func(n *int) string {
+		if n == nil {
+			return ""
+		}
+		return strconv.Itoa(*n)
+	}
+	others := func(n int, none string) string {
+		if n == 0 {
+			return none
+		}
+		return strconv.Itoa(n)
+	}
+	var rows [][]input
+	for _, name := range bugle.RetentionNames {
+		usual, kept := s.o.Retention.Of(name), keptTexts[name]
+		rows = append(rows, f.fill([]input{
+			{Name: name + "_days", Label: kept.label + ": days", Kind: inputNumber, Value: text(choice[name].Days), Placeholder: others(usual.Days, "for ever"), Help: kept.help},
+			{Name: name + "_rows", Label: kept.label + ": at most", Kind: inputNumber, Value: text(choice[name].Rows), Placeholder: others(usual.Rows, "any number")},
+		}))
+	}
+	return rows
+}
+
+// keptChoice reads what the form says about how long the log is kept.
+func keptChoice(f *form) bugle.RetentionChoice {
+	choice := bugle.RetentionChoice{}
+	number := func(field string) *int {
+		text := strings.TrimSpace(f.Get(field))
+		if text == "" {
+			return nil
+		}
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			f.add(field, "This must be a whole number.")
+			return nil
+		}
+		return &n
+	}
+	for _, name := range bugle.RetentionNames {
+		choice[name] = bugle.KeepChoice{Days: number(name + "_days"), Rows: number(name + "_rows")}
+	}
+	f.take(choice.Check())
+	return choice
 }
 
 func (s *server) showSettings(v *visit) error {
@@ -45,6 +103,11 @@ func (s *server) renderSettings(v *visit, status int, f *form) error {
 		{Name: "time_zone", Label: "Time zone", Kind: inputText, Required: true, Max: 64, Value: v.organization.TimeZone, Placeholder: "Europe/Berlin",
 			Help: "In which times are shown to those who have chosen none, such as Europe/Berlin or America/New_York."},
 	})
+	choice, err := s.store.Retention(v.Context(), v.actor.OrganizationID)
+	if err != nil {
+		return err
+	}
+	p.Kept = s.keptInputs(choice, f)
 	user, err := s.store.Get(v.Context(), v.actor.OrganizationID, &personnel.User, v.actor.UserID)
 	if err != nil {
 		return err
@@ -76,10 +139,14 @@ func (s *server) saveSettings(v *visit) error {
 	if problem := checkTimeZone(fields["time_zone"]); problem != "" {
 		f.add("time_zone", problem)
 	}
+	choice := keptChoice(f)
 	if f.Failed() {
 		return s.renderSettings(v, http.StatusUnprocessableEntity, f)
 	}
 	err = s.store.Update(v.Context(), func(tx *store.Tx) error {
+		if err := tx.SetRetention(v.actor.OrganizationID, choice); err != nil {
+			return err
+		}
 		return tx.SetOrganization(v.actor.OrganizationID, fields["name"], fields["display_name_format"], fields["time_zone"])
 	})
 	if err != nil {

@@ -319,7 +319,7 @@ func (e *Engine) committed(c store.Committed) {
 			e.lane(id)
 		}
 	}
-	alone := e.store.Alone()
+	alone := e.store.IsAlone()
 	for _, d := range c.Deliveries {
 		if !e.owns(d.WebhookID) {
 			continue // the other node is told

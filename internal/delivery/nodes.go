@@ -28,7 +28,7 @@ func (e *Engine) owns(id int64) bool {
 // keepLeases renews the leases until ended, and from the end of ctx on leaves the slices.
 func (e *Engine) keepLeases(ctx context.Context, ended <-chan struct{}) {
 	always := context.WithoutCancel(ctx)
-	alone, leaves := e.store.Alone(), false
+	alone, leaves := e.store.IsAlone(), false
 	for {
 		if ctx.Err() != nil && !leaves {
 			leaves = true

@@ -63,7 +63,7 @@ func newAnnouncer(s *Store, config *pgx.ConnConfig, log *slog.Logger) *announcer
 
 // add takes what is to be announced. A node that is alone has nobody to tell.
 func (a *announcer) add(c Committed) {
-	if a.store.node != nil && a.store.Alone() && !c.Slices {
+	if a.store.node != nil && a.store.IsAlone() && !c.Slices {
 		return
 	}
 	a.mu.Lock()

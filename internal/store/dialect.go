@@ -65,6 +65,10 @@ type dialect interface {
 
 	// takeID takes an id of a table out of those that rows get by themselves: the next one if it is 0.
 	takeID(tx *Tx, table string, id int64) (int64, error)
+
+	// giveBack and alone are Store.GiveBack and Store.Alone.
+	giveBack(ctx context.Context, s *Store) (more bool, err error)
+	alone(ctx context.Context, s *Store, name string, fn func(ctx context.Context) error) (bool, error)
 }
 
 // inIDs is a condition that a column is one of the ids in parameter $n, which is what idList makes.

@@ -293,7 +293,7 @@ func (tx *Tx) recordFailure(r *Result) error {
 	if err != nil || !r.Outcome.Gone {
 		return err
 	}
-	n, err := tx.count("UPDATE webhooks SET status = 'disabled', updated_us = $1 WHERE id = $2 AND status <> 'disabled'", tx.now.UnixMicro(), r.WebhookID)
+	n, err := tx.count("UPDATE webhooks SET status = 'disabled', updated_us = $1, changed_event_id = "+lastEvent+" WHERE id = $2 AND status <> 'disabled'", tx.now.UnixMicro(), r.WebhookID)
 	if n > 0 {
 		tx.committed.Webhooks = append(tx.committed.Webhooks, r.WebhookID)
 	}

@@ -95,8 +95,8 @@ func newNode(name string) *node { return &node{id: rand.Int64N(1<<62) + 1, name:
 // Shared reports whether the store is that of a node: the work is dealt out then.
 func (s *Store) Shared() bool { return s.node != nil }
 
-// Alone reports whether nobody else was seen that changes something.
-func (s *Store) Alone() bool { return s.node == nil || s.node.alone.Load() }
+// IsAlone reports whether nobody else was seen that changes something.
+func (s *Store) IsAlone() bool { return s.node == nil || s.node.alone.Load() }
 
 // Owns reports whether the work on a webhook's lane, or for an organization, is this node's now. Without nodes all is.
 func (s *Store) Owns(id int64) bool {

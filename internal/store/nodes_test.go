@@ -51,14 +51,14 @@ func TestNodes_shareTheSlices(t *testing.T) {
 	if l := renew(t, a); len(l.Slices) != store.Slices || len(l.Taken) != store.Slices || l.Share != store.Slices || l.Nodes != 1 || l.Others {
 		t.Fatalf("the only node has %+v, want everything", l)
 	}
-	if !a.Alone() || !a.Owns(1) || !a.Owns(12345) {
+	if !a.IsAlone() || !a.Owns(1) || !a.Owns(12345) {
 		t.Error("the only node is alone and has every lane")
 	}
 	if l := renew(t, b); len(l.Slices) != 0 || l.Share != store.Slices/2 || l.Nodes != 2 || !l.Others {
 		t.Fatalf("the second node has %+v, want nothing yet", l)
 	}
 	l := renew(t, a)
-	if len(l.Slices) != store.Slices || l.Share != store.Slices/2 || !l.Others || a.Alone() {
+	if len(l.Slices) != store.Slices || l.Share != store.Slices/2 || !l.Others || a.IsAlone() {
 		t.Fatalf("beside a second node the first has %+v, want everything and to know that it is too much", l)
 	}
 	if err := a.ReleaseSlices(t.Context(), l.Slices[:32]); err != nil {

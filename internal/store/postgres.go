@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -29,6 +30,7 @@ import (
 const (
 	changesLock = 0x6275676c65_01 // held by the transaction that changes something
 	serversLock = 0x6275676c65_02 // shared by the nodes, or held by a command that wants none
+	aloneLock   = 0x62756703      // with the hash of a name: held by the server that does what one is to do at a time
 )
 
 const (
@@ -51,6 +53,12 @@ func (s *Store) openPostgres(ctx context.Context, name string, o Options) error 
 	config.RuntimeParams["timezone"] = "UTC"
 	config.RuntimeParams["idle_in_transaction_session_timeout"] = strconv.FormatInt(idleInTransaction.Milliseconds(), 10)
 	config.DialFunc = dialPostgres
+	if o.ReadOnly {
+		config.RuntimeParams["default_transaction_read_only"] = "on"
+		s.dialect, s.readers = postgres{}, stdlib.OpenDB(*config)
+		s.reading = translated{s.readers, postgres{}}
+		return s.checkVersion(ctx, "migrations/postgres")
+	}
 	db := stdlib.OpenDB(*config)
 	if err := s.startPostgres(ctx, db, config, o); err != nil {
 		return errors.Join(err, db.Close())
@@ -265,6 +273,54 @@ func (d postgres) takeID(tx *Tx, table string, id int64) (int64, error) {
 		return id, err
 	}
 	return id, d.keepID(tx, table, id)
+}
+
+// giveBack has nothing to do: autovacuum keeps the space for new rows.
+func (postgres) giveBack(context.Context, *Store) (bool, error) { return false, nil }
+
+// alone holds a lock while fn runs, on a connection of its own: the lock ends with it, should the process die.
+func (postgres) alone(ctx context.Context, s *Store, name string, fn func(ctx context.Context) error) (bool, error) {
+	held, err := s.readers.Conn(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer held.Close()
+	var got bool
+	if err := held.QueryRowContext(ctx, "SELECT pg_try_advisory_lock($1, hashtext($2))", aloneLock, name).Scan(&got); err != nil || !got {
+		return false, err
+	}
+	defer func() {
+		if _, err := held.ExecContext(context.WithoutCancel(ctx), "SELECT pg_advisory_unlock($1, hashtext($2))", aloneLock, name); err != nil {
+			held.Raw(func(any) error { return driver.ErrBadConn }) // the lock has to end with the connection, then
+		}
+	}()
+	return true, fn(ctx)
+}
+
+// checkVersion returns an error unless the tables are those of the newest migration in a folder.
+func (s *Store) checkVersion(ctx context.Context, folder string) error {
+	names, err := fs.Glob(migrations, folder+"/*.sql") // sorted
+	if err != nil {
+		return err
+	}
+	newest, err := goose.NumericComponent(names[len(names)-1])
+	if err != nil {
+		return err
+	}
+	version, err := s.Version(ctx)
+	if err != nil {
+		return fmt.Errorf("read the version of the tables: %w", err)
+	}
+	if version != newest {
+		return fmt.Errorf("the tables have version %d, and this Bugle knows %d: use the one that serves them, or start bugle serve, which brings older ones up to date", version, newest)
+	}
+	return nil
+}
+
+// Version is that of the tables: the number of the last migration.
+func (s *Store) Version(ctx context.Context) (version int64, err error) {
+	err = s.view().one(ctx, []any{&version}, "SELECT COALESCE(MAX(version_id), 0) FROM goose_db_version WHERE is_applied")
+	return version, err
 }
 
 // migrate applies what is missing of the migrations in a folder.

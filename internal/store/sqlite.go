@@ -54,6 +54,20 @@ func (s *Store) openSQLite(ctx context.Context, path string, log *slog.Logger) e
 	return s.writer.start(ctx)
 }
 
+// readSQLite opens a file that is there, to read it beside its server.
+func (s *Store) readSQLite(ctx context.Context, path string) error {
+	if _, err := os.Stat(path); err != nil {
+		return err
+	}
+	s.dialect = sqlite{}
+	var err error
+	if s.readers, err = sql.Open("sqlite", dsn(path, []string{"query_only(1)"})); err != nil {
+		return err
+	}
+	s.reading = s.readers
+	return s.checkVersion(ctx, "migrations/sqlite")
+}
+
 // makeFile makes the file if there is none, for its owner alone: the driver would let everybody read
 // it. Its companions get the same mode. One that is there is not opened, because closing it would
 // end the locks that this process may have on it.
@@ -70,10 +84,12 @@ func makeFile(path string) error {
 
 // dsn is the driver's name for the file. A commit reaches the disk before it returns (FULL); the
 // busy timeout is for other processes, such as the key command. The log of writes (WAL) is copied
-// back every 4,000 pages: each copy waits for the disk, so more seldom is faster.
+// back every 4,000 pages: each copy waits for the disk, so more seldom is faster. A new file can give
+// space back in steps (auto_vacuum 2, first because it must be set before anything is written); one that is
+// there stays as it is.
 func dsn(path string, pragmas []string) string {
 	q := url.Values{"_pragma": append([]string{
-		"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)",
+		"busy_timeout(10000)", "auto_vacuum(2)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)",
 		"wal_autocheckpoint(4000)", "cache_size(-16000)", "temp_store(MEMORY)",
 	}, pragmas...)}
 	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
@@ -288,4 +304,33 @@ func (sqlite) insertDeliveries(tx *Tx, e *bugle.Event, list []NewDelivery, seque
 		}
 	}
 	return nil
+}
+
+const (
+	vacuumPages = 256     // at a time: 1 MB
+	spareShare  = 16      // a 16th of the file stays for new rows
+	sparePages  = 4 * 256 // and at least 4 MB
+)
+
+// giveBack moves pages from the end of the file to where free ones are, and cuts the file off.
+func (sqlite) giveBack(ctx context.Context, s *Store) (more bool, err error) {
+	var mode, free, pages int64
+	for pragma, to := range map[string]*int64{"auto_vacuum": &mode, "freelist_count": &free, "page_count": &pages} {
+		if err := s.view().one(ctx, []any{to}, "PRAGMA "+pragma); err != nil {
+			return false, err
+		}
+	}
+	excess := free - max(pages/spareShare, sparePages)
+	if mode != 2 || excess <= 0 {
+		return false, nil
+	}
+	err = s.writer.do(ctx, func(tx *Tx) error {
+		return tx.each(func(func(to ...any) error) error { return nil }, "PRAGMA incremental_vacuum("+strconv.Itoa(vacuumPages)+")")
+	}, results)
+	return excess > vacuumPages, err
+}
+
+// alone needs no lock: one server at a time opens the file.
+func (sqlite) alone(ctx context.Context, _ *Store, _ string, fn func(ctx context.Context) error) (bool, error) {
+	return true, fn(ctx)
 }

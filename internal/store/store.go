@@ -50,6 +50,7 @@ type Options struct {
 	Log       *slog.Logger    // of migrations and of trouble in the background
 	BaseURL   string          // of this server, for addresses in payloads; without a slash at the end
 	Exclusive bool            // no server may have the database open, nor open it meanwhile
+	ReadOnly  bool            // changes nothing, not even tables of another version, which are an error
 
 	// Node is the name of this server, for one that sends deliveries or lets others do so. A file of SQLite has only
 	// one such server at a time, a PostgreSQL database any number. Empty: not a server.
@@ -93,6 +94,9 @@ func Open(ctx context.Context, name string, o Options) (*Store, error) {
 
 // openFile is openSQLite with the folder and the lock around it.
 func (s *Store) openFile(ctx context.Context, path string, o Options) error {
+	if o.ReadOnly {
+		return s.readSQLite(ctx, path)
+	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return fmt.Errorf("make its folder: %w", err)
 	}

@@ -191,6 +191,9 @@ func (s *Store) LaneWebhook(ctx context.Context, id int64) (*bugle.Webhook, erro
 	return findWebhook(ctx, s.view(), "WHERE w.id = $1", id)
 }
 
+// lastEvent is the newest event: those after it are matched with the webhook as it is then.
+const lastEvent = "(SELECT COALESCE(MAX(id), 0) FROM events)"
+
 // AddWebhook writes a new webhook and gives it its id and times.
 func (tx *Tx) AddWebhook(w *bugle.Webhook) error {
 	w.CreatedAt, w.UpdatedAt = tx.now, tx.now
@@ -201,8 +204,8 @@ func (tx *Tx) AddWebhook(w *bugle.Webhook) error {
 	err = tx.one([]any{&w.ID}, `
 		INSERT INTO webhooks (organization_id, name, description, url, method, secret, old_secret, old_secret_us, status,
 		    timeout_seconds, max_attempts, retry_schedule, max_concurrency, rate_per_second, ordered, headers, created_us, updated_us,
-		    channel, settings)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
+		    channel, settings, changed_event_id)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, `+lastEvent+`)
 		RETURNING id`,
 		w.OrganizationID, w.Name, w.Description, w.URL, w.Method, w.Secret, w.OldSecret, microseconds(w.OldSecretUntil), w.Status,
 		w.TimeoutSeconds, w.MaxAttempts, schedule, w.MaxConcurrency, w.RatePerSecond, w.Ordered, headers, w.CreatedAt.UnixMicro(), w.UpdatedAt.UnixMicro(),
@@ -227,7 +230,7 @@ func (tx *Tx) SaveWebhook(w *bugle.Webhook) error {
 		UPDATE webhooks
 		SET    name = $1, description = $2, url = $3, method = $4, secret = $5, old_secret = $6, old_secret_us = $7, status = $8,
 		       timeout_seconds = $9, max_attempts = $10, retry_schedule = $11, max_concurrency = $12, rate_per_second = $13,
-		       ordered = $14, headers = $15, updated_us = $16, settings = $17
+		       ordered = $14, headers = $15, updated_us = $16, settings = $17, changed_event_id = `+lastEvent+`
 		WHERE  id = $18 AND organization_id = $19`,
 		w.Name, w.Description, w.URL, w.Method, w.Secret, w.OldSecret, microseconds(w.OldSecretUntil), w.Status,
 		w.TimeoutSeconds, w.MaxAttempts, schedule, w.MaxConcurrency, w.RatePerSecond, w.Ordered, headers, w.UpdatedAt.UnixMicro(), settings,

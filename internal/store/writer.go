@@ -63,8 +63,12 @@ type Tx struct {
 	taken     []*personnel.Upload // that resources took
 }
 
-// ErrClosed is returned for changes that come after Close.
-var ErrClosed = errors.New("the database is closed")
+// ErrClosed is returned for changes that come after Close, and ErrReadOnly for those to a database that was opened
+// with Options.ReadOnly.
+var (
+	ErrClosed   = errors.New("the database is closed")
+	ErrReadOnly = errors.New("the database is open for reading only")
+)
 
 func newWriter(ctx context.Context, s *Store, db *sql.DB) (*writer, error) {
 	conn, err := db.Conn(ctx)
@@ -110,6 +114,9 @@ func (w *writer) signal() {
 // do hands fn to the writer and waits until its change is committed or undone. A ctx that ends
 // withdraws a change that has not begun.
 func (w *writer) do(ctx context.Context, fn func(*Tx) error, u urgency) error {
+	if w == nil {
+		return ErrReadOnly
+	}
 	j := &job{fn: fn, done: make(chan struct{})}
 	w.mu.Lock()
 	if w.closed {
