@@ -30,6 +30,7 @@ type serveCommand struct {
 	AllowTarget    []string `help:"Network (10.0.0.0/8), address or host that webhooks may call although it is private. Repeatable." placeholder:"TARGET" env:"BUGLE_ALLOW_TARGET"`
 	DenyTarget     []string `help:"Network, address or host that webhooks may not call. Repeatable; wins over --allow-target." placeholder:"TARGET" env:"BUGLE_DENY_TARGET"`
 	RateLimit      int      `help:"Requests a minute with one API key; 0 for no limit." default:"1000" env:"BUGLE_RATE_LIMIT"`
+	Migrate        bool     `help:"Bring the tables up to date when the server starts. With --no-migrate it does not start before bugle migrate has." default:"true" negatable:"" env:"BUGLE_MIGRATE"`
 	GuestRateLimit int      `help:"Requests a minute from one address without an API key; 0 for no limit." default:"100" env:"BUGLE_GUEST_RATE_LIMIT"`
 }
 
@@ -70,7 +71,7 @@ func (c *serveCommand) Run(ctx context.Context, out *output) error {
 		return err
 	}
 	return serve(ctx, serverConfig{
-		database: c.Database, storage: c.Storage, listener: listener, publicURL: c.PublicURL, guard: guard,
+		database: c.Database, storage: c.Storage, listener: listener, publicURL: c.PublicURL, guard: guard, keepTables: !c.Migrate,
 		keyLimit: c.RateLimit, guestLimit: c.GuestRateLimit, log: log,
 		started: func(s *store.Store) error {
 			log.Info("listening", "url", "http://"+listener.Addr().String(), "version", version(), "database", store.ShownName(c.Database))
@@ -98,6 +99,7 @@ type serverConfig struct {
 	listener   net.Listener
 	publicURL  string // empty: the listener's
 	guard      *delivery.Guard
+	keepTables bool // as they are: they have to be up to date
 	keyLimit   int
 	guestLimit int
 	log        *slog.Logger
@@ -126,7 +128,7 @@ func serve(ctx context.Context, c serverConfig) error {
 		base = "http://" + c.listener.Addr().String()
 	}
 	var uploads *files.Folder
-	db, err := store.Open(ctx, c.database, store.Options{Log: c.log, BaseURL: base, Exclusive: true, Dropped: func(paths []string) {
+	db, err := store.Open(ctx, c.database, store.Options{Log: c.log, BaseURL: base, Exclusive: true, Keep: c.keepTables, Dropped: func(paths []string) {
 		if err := uploads.Remove(paths...); err != nil {
 			c.log.Error("removing files failed", "error", err)
 		}

@@ -3,11 +3,10 @@ package store
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
-	"log/slog"
 	"regexp"
 	"runtime"
 	"strings"
@@ -15,8 +14,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
-	"github.com/pressly/goose/v3"
-	"github.com/pressly/goose/v3/lock"
 
 	"github.com/buglehq/bugle"
 )
@@ -27,52 +24,42 @@ const (
 	exclusiveLock = 0x6275676c65_02 // held by the server that sends deliveries
 )
 
-// openPostgres connects to a server, for one writer and several readers, and brings the tables up to date.
-func (s *Store) openPostgres(ctx context.Context, name string, exclusive bool, log *slog.Logger) error {
+// postgresConfig is how to connect to the database with the address.
+func postgresConfig(name string) (*pgx.ConnConfig, error) {
 	config, err := pgx.ParseConfig(name)
 	if err != nil {
-		return errors.New("the address cannot be read: it is like postgres://user:password@host:5432/database?sslmode=verify-full") // without the error: it may hold the password
+		return nil, errors.New("the address cannot be read: it is like postgres://user:password@host:5432/database?sslmode=verify-full") // without the error: it may hold the password
 	}
 	if _, ok := config.RuntimeParams["application_name"]; !ok {
 		config.RuntimeParams["application_name"] = "bugle"
 	}
 	config.RuntimeParams["timezone"] = "UTC"
+	return config, nil
+}
+
+// openPostgres connects to a server, for one writer and several readers, and brings the tables up to date.
+func (s *Store) openPostgres(ctx context.Context, config *pgx.ConnConfig, o Options) error {
 	db := stdlib.OpenDB(*config)
-	if err := s.startPostgres(ctx, db, config, exclusive, log); err != nil {
+	if err := s.startPostgres(ctx, db, config, o); err != nil {
 		return errors.Join(err, db.Close())
 	}
 	return s.writer.start(ctx)
 }
 
-func (s *Store) startPostgres(ctx context.Context, db *sql.DB, config *pgx.ConnConfig, exclusive bool, log *slog.Logger) error {
-	var version int
-	if err := db.QueryRowContext(ctx, "SELECT current_setting('server_version_num')::int").Scan(&version); err != nil {
+func (s *Store) startPostgres(ctx context.Context, db *sql.DB, config *pgx.ConnConfig, o Options) error {
+	if err := checkPostgres(ctx, db); err != nil {
 		return err
 	}
-	if version < 14_00_00 {
-		return fmt.Errorf("the server is PostgreSQL %d, want 14 or newer", version/10000)
-	}
-	if exclusive {
-		held, err := db.Conn(ctx)
-		if err != nil {
+	if o.Exclusive {
+		var err error
+		if s.unlock, err = lockPostgres(ctx, db); err != nil {
 			return err
 		}
-		s.unlock = held.Close // ends the session's locks with the connection
-		var got bool
-		if err := held.QueryRowContext(ctx, "SELECT pg_try_advisory_lock($1)", int64(exclusiveLock)).Scan(&got); err != nil {
-			return err
-		}
-		if !got {
-			return ErrInUse
-		}
 	}
-	locker, err := lock.NewPostgresSessionLocker()
-	if err != nil {
+	if _, err := migratePostgres(ctx, db, o.Keep, o.Log); err != nil {
 		return err
 	}
-	if err := migrate(ctx, db, goose.DialectPostgres, "migrations/postgres", log, goose.WithSessionLocker(locker)); err != nil {
-		return err
-	}
+	var err error
 	d := postgres{}
 	s.dialect = d
 	s.readers = stdlib.OpenDB(*config)
@@ -81,6 +68,39 @@ func (s *Store) startPostgres(ctx context.Context, db *sql.DB, config *pgx.ConnC
 	s.reading = translated{s.readers, d}
 	s.writer, err = newWriter(ctx, s, db)
 	return err
+}
+
+// checkPostgres returns what is wrong with the server.
+func checkPostgres(ctx context.Context, db *sql.DB) error {
+	var version int
+	if err := db.QueryRowContext(ctx, "SELECT current_setting('server_version_num')::int").Scan(&version); err != nil {
+		return err
+	}
+	if version < 14_00_00 {
+		return fmt.Errorf("the server is PostgreSQL %d, want 14 or newer", version/10000)
+	}
+	return nil
+}
+
+// lockPostgres keeps other processes from sending deliveries from the database, until the function that it returns is
+// called. It holds a connection.
+func lockPostgres(ctx context.Context, db *sql.DB) (unlock func() error, err error) {
+	held, err := db.Conn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var got bool
+	err = held.QueryRowContext(ctx, "SELECT pg_try_advisory_lock($1)", int64(exclusiveLock)).Scan(&got)
+	if err == nil && !got {
+		err = ErrInUse
+	}
+	if err != nil {
+		return nil, errors.Join(err, held.Close())
+	}
+	return func() error {
+		_ = held.Raw(func(any) error { return driver.ErrBadConn }) // closes the connection, which else would go on in the pool with its lock
+		return nil
+	}, nil
 }
 
 // postgres is the dialect of PostgreSQL.
@@ -180,34 +200,4 @@ func (d postgres) takeID(tx *Tx, table string, id int64) (int64, error) {
 		return id, err
 	}
 	return id, d.keepID(tx, table, id)
-}
-
-// migrate applies what is missing of the migrations in a folder.
-func migrate(ctx context.Context, db *sql.DB, kind goose.Dialect, folder string, log *slog.Logger, options ...goose.ProviderOption) error {
-	files, err := fs.Sub(migrations, folder)
-	if err != nil {
-		return err
-	}
-	provider, err := goose.NewProvider(kind, db, files, options...)
-	if err != nil {
-		return err
-	}
-	current, target, err := provider.GetVersions(ctx)
-	if err != nil {
-		return fmt.Errorf("read the version of the tables: %w", err)
-	}
-	if current > target {
-		return fmt.Errorf("the tables have version %d, made by a newer Bugle; this one knows %d", current, target)
-	}
-	if current == target {
-		return nil
-	}
-	results, err := provider.Up(ctx)
-	for _, r := range results {
-		log.InfoContext(ctx, "tables migrated", "migration", r.Source.Path, "took", r.Duration)
-	}
-	if err != nil {
-		return fmt.Errorf("migrate: %w", err)
-	}
-	return nil
 }

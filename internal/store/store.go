@@ -12,12 +12,10 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
-	"github.com/gofrs/flock"
+	"github.com/jackc/pgx/v5"
 	"github.com/jonboulle/clockwork"
 
 	"github.com/buglehq/bugle"
@@ -44,6 +42,7 @@ type Options struct {
 	Log       *slog.Logger    // of migrations and of trouble in the background
 	BaseURL   string          // of this server, for addresses in payloads; without a slash at the end
 	Exclusive bool            // sends deliveries: only one process at a time may open the database so
+	Keep      bool            // the tables as they are: Open returns ErrOutdated if they lack something
 
 	// Dropped is told of the uploaded files that a change has left unused, once it is committed, by
 	// whoever made it. Nil: nobody is told.
@@ -63,39 +62,56 @@ func Open(ctx context.Context, name string, o Options) (*Store, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &Store{clock: o.Clock, baseURL: strings.TrimRight(o.BaseURL, "/"), dropped: o.Dropped}
-	path, isFile := strings.CutPrefix(name, "sqlite:")
-	var err error
-	shown := path
+	path, postgres, err := parseName(name)
 	switch {
-	case isFile && path != "":
-		err = s.openFile(ctx, path, o)
-	case strings.HasPrefix(name, "postgres://"), strings.HasPrefix(name, "postgresql://"):
-		shown, err = ShownName(name), s.openPostgres(ctx, name, o.Exclusive, o.Log)
+	case err != nil:
+		return nil, err
+	case postgres != nil:
+		err = s.openPostgres(ctx, postgres, o)
 	default:
-		return nil, fmt.Errorf("database is %q, want sqlite: and a path, such as sqlite:bugle-data/bugle.db, or an address such as postgres://user:password@host/database", ShownName(name))
+		err = s.openFile(ctx, path, o)
 	}
 	if err != nil {
 		s.Close()
-		return nil, fmt.Errorf("open database %s: %w", shown, err)
+		return nil, openError(name, err)
 	}
 	return s, nil
 }
 
-// openFile is openSQLite with the folder and the lock around it.
+// parseName returns what is behind the name of a database: the path of a file, or how to connect to a server.
+func parseName(name string) (path string, postgres *pgx.ConnConfig, err error) {
+	path, isFile := strings.CutPrefix(name, "sqlite:")
+	switch {
+	case isFile && path != "":
+		return path, nil, nil
+	case strings.HasPrefix(name, "postgres://"), strings.HasPrefix(name, "postgresql://"):
+		postgres, err = postgresConfig(name)
+		return "", postgres, openError(name, err)
+	}
+	return "", nil, fmt.Errorf("database is %q, want sqlite: and a path, such as sqlite:bugle-data/bugle.db, or an address such as postgres://user:password@host/database", ShownName(name))
+}
+
+// openError is err with the name of the database that it is about, without what is secret in it; nil if there is none.
+func openError(name string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("open database %s: %w", strings.TrimPrefix(ShownName(name), "sqlite:"), err)
+}
+
+// openFile is openSQLite with the lock around it.
 func (s *Store) openFile(ctx context.Context, path string, o Options) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return fmt.Errorf("make its folder: %w", err)
-	}
 	if o.Exclusive {
-		lock := flock.New(path + ".lock")
-		if locked, err := lock.TryLock(); err != nil {
-			return fmt.Errorf("lock database: %w", err)
-		} else if !locked {
-			return ErrInUse
+		if err := makeFolder(path); err != nil {
+			return err
 		}
-		s.unlock = lock.Unlock
+		unlock, err := lockFile(path)
+		if err != nil {
+			return err
+		}
+		s.unlock = unlock
 	}
-	return s.openSQLite(ctx, path, o.Log)
+	return s.openSQLite(ctx, path, o)
 }
 
 // ShownName is the name of a database as it may be shown: the address of a server without user and password.
