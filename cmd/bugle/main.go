@@ -21,6 +21,7 @@ type commands struct {
 	Key     keyCommand     `cmd:"" help:"Make, list and revoke API keys."`
 	User    userCommand    `cmd:"" help:"Let people sign in to the panel, give them new passwords, and list them."`
 	Migrate migrateCommand `cmd:"" help:"Bring the tables up to date, or check whether they are."`
+	Copy    copyCommand    `cmd:"" help:"Move an installation to another database: from SQLite to PostgreSQL, or back."`
 	Import  importCommand  `cmd:"" help:"Copy an organization from PERSCOM, or from another Bugle."`
 	Listen  listenCommand  `cmd:"" help:"Run a receiver for development: print each request and verify it."`
 	Verify  verifyCommand  `cmd:"" help:"Check a signature: body on standard input, headers as flags."`

@@ -92,3 +92,13 @@ func AddMigrations(t testing.TB, texts map[string]string) (forget func()) {
 	t.Cleanup(forget)
 	return forget
 }
+
+// CopyDisturbed is Copy whose target gets a statement before it is read again.
+func CopyDisturbed(ctx context.Context, from, to, statement string, done *bool) ([]CopiedTable, error) {
+	beforeVerifying = func(e *end) error {
+		*done = true
+		return e.exec(ctx, statement)
+	}
+	defer func() { beforeVerifying = func(*end) error { return nil } }()
+	return Copy(ctx, from, to, CopyOptions{})
+}

@@ -74,8 +74,11 @@ func ReadSchema(ctx context.Context, name string) (Schema, error) {
 }
 
 // Migrate brings the tables of a database up to date, and makes the database as Open does. It returns how they stood
-// before.
+// before. The log is of the migrations; nil: none.
 func Migrate(ctx context.Context, name string, log *slog.Logger) (Schema, error) {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
 	path, postgres, err := parseName(name)
 	if err != nil {
 		return Schema{}, err

@@ -63,7 +63,7 @@ func TestMigrate(t *testing.T) {
 	if got := schema(t, database); got.Version != 9991 || len(got.Missing) != 0 {
 		t.Errorf("afterwards: %+v", got)
 	}
-	if before, err := store.Migrate(t.Context(), database, slog.New(slog.DiscardHandler)); err != nil || len(before.Missing) != 0 {
+	if before, err := store.Migrate(t.Context(), database, nil); err != nil || len(before.Missing) != 0 {
 		t.Errorf("again: %+v, %v", before, err)
 	}
 	s := storetest.Open(t, database, store.Options{Keep: true})
@@ -75,18 +75,18 @@ func TestMigrate(t *testing.T) {
 func TestMigrate_aFailureSaysWhatAndUndoesIt(t *testing.T) {
 	database := storetest.Database(t)
 	store.AddMigrations(t, map[string]string{"9990_later.sql": addsTable + "\nINSERT INTO nowhere (id) VALUES (1);"})
-	if _, err := store.Migrate(t.Context(), database, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "version:9990") || !strings.Contains(err.Error(), "nowhere") {
+	if _, err := store.Migrate(t.Context(), database, nil); err == nil || !strings.Contains(err.Error(), "version:9990") || !strings.Contains(err.Error(), "nowhere") {
 		t.Errorf("error %v, want one that names the migration and its fault", err)
 	}
 	store.AddMigrations(t, map[string]string{"9990_later.sql": addsTable})
-	if _, err := store.Migrate(t.Context(), database, slog.New(slog.DiscardHandler)); err != nil {
+	if _, err := store.Migrate(t.Context(), database, nil); err != nil {
 		t.Errorf("once it is right: %v", err)
 	}
 }
 
 func TestMigrate_errorsSayWhatToDo(t *testing.T) {
 	for _, name := range []string{"bugle.db", "sqlite:", "postgres://jane:hunter2@127.0.0.1:1/bugle?connect_timeout=1", "postgres://jane:hunter2@%zz/bugle"} {
-		_, err := store.Migrate(t.Context(), name, slog.New(slog.DiscardHandler))
+		_, err := store.Migrate(t.Context(), name, nil)
 		_, readErr := store.ReadSchema(t.Context(), name)
 		for _, err := range []error{err, readErr} {
 			if err == nil || strings.Contains(err.Error(), "hunter2") || !strings.Contains(err.Error(), "database") {
@@ -149,7 +149,7 @@ func TestOpen_refusesTablesThatNeedANewerProgram(t *testing.T) {
 			t.Errorf("error %v, want %q", err, want)
 		}
 	}
-	if _, err := store.Migrate(t.Context(), database, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), want) {
+	if _, err := store.Migrate(t.Context(), database, nil); err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("migrate: error %v, want %q", err, want)
 	}
 	store.AddMigrations(t, map[string]string{"9990_later.sql": "SELECT 1;"}) // the one that it needs, but not the last
