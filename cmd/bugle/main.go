@@ -22,6 +22,7 @@ type commands struct {
 	User    userCommand    `cmd:"" help:"Let people sign in to the panel, give them new passwords, and list them."`
 	Migrate migrateCommand `cmd:"" help:"Bring the tables up to date, or check whether they are."`
 	Copy    copyCommand    `cmd:"" help:"Move an installation to another database: from SQLite to PostgreSQL, or back."`
+	Health  healthCommand  `cmd:"" help:"Ask a server whether it is ready, for health checks."`
 	Import  importCommand  `cmd:"" help:"Copy an organization from PERSCOM, or from another Bugle."`
 	Listen  listenCommand  `cmd:"" help:"Run a receiver for development: print each request and verify it."`
 	Verify  verifyCommand  `cmd:"" help:"Check a signature: body on standard input, headers as flags."`
