@@ -152,6 +152,9 @@ func openEnd(ctx context.Context, name string, made bool) (*end, error) {
 	if err == nil {
 		e.conn, err = e.db.Conn(ctx)
 	}
+	if err == nil && server != nil {
+		err = e.exec(ctx, "SET idle_in_transaction_session_timeout = 0") // one end waits while the other works
+	}
 	if err != nil {
 		e.close()
 		return nil, err
@@ -299,8 +302,9 @@ var postgresCatalog = catalog{
 	triggers: `SELECT c.relname, t.tgname, '' FROM pg_trigger AS t JOIN pg_class AS c ON c.oid = t.tgrelid WHERE NOT t.tgisinternal AND c.relnamespace = CAST(CURRENT_SCHEMA() AS TEXT)::regnamespace`,
 }
 
-// notCopied are the tables that say what the migrations of a database have done to it.
-var notCopied = []string{"goose_db_version", "schema_compatibility"}
+// notCopied are the tables that say what the migrations of a database have done to it, and those that are about servers
+// which run: there are none.
+var notCopied = []string{"goose_db_version", "schema_compatibility", "nodes", "slices"}
 
 // A copiedTable is a table as both databases have it.
 type copiedTable struct {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/gofrs/flock"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
@@ -94,6 +95,27 @@ func Migrate(ctx context.Context, name string, log *slog.Logger) (Schema, error)
 	}
 	before, err := migrateSQLite(ctx, path, db, false, log)
 	return before, openError(name, errors.Join(err, db.Close()))
+}
+
+// parseName returns what is behind the name of a database: the path of a file, or how to connect to a server.
+func parseName(name string) (path string, server *pgx.ConnConfig, err error) {
+	path, isFile := strings.CutPrefix(name, "sqlite:")
+	switch {
+	case isFile && path != "":
+		return path, nil, nil
+	case strings.HasPrefix(name, "postgres://"), strings.HasPrefix(name, "postgresql://"):
+		server, err = postgresConfig(name)
+		return "", server, openError(name, err)
+	}
+	return "", nil, nameError(name)
+}
+
+// openError is err with the name of the database that it is about, without what is secret in it; nil if there is none.
+func openError(name string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("open database %s: %w", strings.TrimPrefix(ShownName(name), "sqlite:"), err)
 }
 
 // tables are what the migrations of a kind of database are applied with.

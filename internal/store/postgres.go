@@ -38,7 +38,11 @@ func postgresConfig(name string) (*pgx.ConnConfig, error) {
 }
 
 // openPostgres connects to a server, for one writer and several readers, and brings the tables up to date.
-func (s *Store) openPostgres(ctx context.Context, config *pgx.ConnConfig, o Options) error {
+func (s *Store) openPostgres(ctx context.Context, name string, o Options) error {
+	config, err := postgresConfig(name)
+	if err != nil {
+		return err
+	}
 	db := stdlib.OpenDB(*config)
 	if err := s.startPostgres(ctx, db, config, o); err != nil {
 		return errors.Join(err, db.Close())

@@ -15,7 +15,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jonboulle/clockwork"
 
 	"github.com/buglehq/bugle"
@@ -62,54 +61,39 @@ func Open(ctx context.Context, name string, o Options) (*Store, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &Store{clock: o.Clock, baseURL: strings.TrimRight(o.BaseURL, "/"), dropped: o.Dropped}
-	path, postgres, err := parseName(name)
+	path, isFile := strings.CutPrefix(name, "sqlite:")
+	var err error
+	shown := path
 	switch {
-	case err != nil:
-		return nil, err
-	case postgres != nil:
-		err = s.openPostgres(ctx, postgres, o)
-	default:
+	case isFile && path != "":
 		err = s.openFile(ctx, path, o)
+	case strings.HasPrefix(name, "postgres://"), strings.HasPrefix(name, "postgresql://"):
+		shown, err = ShownName(name), s.openPostgres(ctx, name, o)
+	default:
+		return nil, nameError(name)
 	}
 	if err != nil {
 		s.Close()
-		return nil, openError(name, err)
+		return nil, fmt.Errorf("open database %s: %w", shown, err)
 	}
 	return s, nil
 }
 
-// parseName returns what is behind the name of a database: the path of a file, or how to connect to a server.
-func parseName(name string) (path string, postgres *pgx.ConnConfig, err error) {
-	path, isFile := strings.CutPrefix(name, "sqlite:")
-	switch {
-	case isFile && path != "":
-		return path, nil, nil
-	case strings.HasPrefix(name, "postgres://"), strings.HasPrefix(name, "postgresql://"):
-		postgres, err = postgresConfig(name)
-		return "", postgres, openError(name, err)
-	}
-	return "", nil, fmt.Errorf("database is %q, want sqlite: and a path, such as sqlite:bugle-data/bugle.db, or an address such as postgres://user:password@host/database", ShownName(name))
+// nameError says what the name of a database is to be.
+func nameError(name string) error {
+	return fmt.Errorf("database is %q, want sqlite: and a path, such as sqlite:bugle-data/bugle.db, or an address such as postgres://user:password@host/database", ShownName(name))
 }
 
-// openError is err with the name of the database that it is about, without what is secret in it; nil if there is none.
-func openError(name string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("open database %s: %w", strings.TrimPrefix(ShownName(name), "sqlite:"), err)
-}
-
-// openFile is openSQLite with the lock around it.
+// openFile is openSQLite with the folder and the lock around it.
 func (s *Store) openFile(ctx context.Context, path string, o Options) error {
+	if err := makeFolder(path); err != nil {
+		return err
+	}
 	if o.Exclusive {
-		if err := makeFolder(path); err != nil {
+		var err error
+		if s.unlock, err = lockFile(path); err != nil {
 			return err
 		}
-		unlock, err := lockFile(path)
-		if err != nil {
-			return err
-		}
-		s.unlock = unlock
 	}
 	return s.openSQLite(ctx, path, o)
 }
