@@ -1,6 +1,6 @@
 STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: test lint bench screenshots fuzz fuzz-expression fuzz-twig fuzz-others
+.PHONY: test lint bench release screenshots fuzz fuzz-expression fuzz-twig fuzz-others
 
 test:
 	go test -race ./...
@@ -12,6 +12,10 @@ lint:
 
 bench:
 	go run ./cmd/bugle bench
+
+# make release VERSION=1.2.3: everything that is published, in dist.
+release:
+	deploy/release $(VERSION)
 
 # The pictures of the documents, by Chromium.
 screenshots:

@@ -16,15 +16,18 @@ import (
 
 // commands is the command line.
 type commands struct {
-	Serve  serveCommand  `cmd:"" help:"Run the server: API, panel and deliveries."`
-	Demo   demoCommand   `cmd:"" help:"Serve a throw-away database with a demo unit, a receiver, and changes that keep coming."`
-	Key    keyCommand    `cmd:"" help:"Make, list and revoke API keys."`
-	User   userCommand   `cmd:"" help:"Let people sign in to the panel, give them new passwords, and list them."`
-	Import importCommand `cmd:"" help:"Copy an organization from PERSCOM, or from another Bugle."`
-	Listen listenCommand `cmd:"" help:"Run a receiver for development: print each request and verify it."`
-	Verify verifyCommand `cmd:"" help:"Check a signature: body on standard input, headers as flags."`
-	Doctor doctorCommand `cmd:"" help:"Check the configuration and the database, and prove that nothing is lost."`
-	Bench  benchCommands `cmd:"" help:"Measure deliveries, or the API, against what the machine can do, side by side."`
+	Serve   serveCommand   `cmd:"" help:"Run the server: API, panel and deliveries."`
+	Demo    demoCommand    `cmd:"" help:"Serve a throw-away database with a demo unit, a receiver, and changes that keep coming."`
+	Key     keyCommand     `cmd:"" help:"Make, list and revoke API keys."`
+	User    userCommand    `cmd:"" help:"Let people sign in to the panel, give them new passwords, and list them."`
+	Migrate migrateCommand `cmd:"" help:"Bring the tables up to date, or check whether they are."`
+	Copy    copyCommand    `cmd:"" help:"Move an installation to another database: from SQLite to PostgreSQL, or back."`
+	Doctor  doctorCommand  `cmd:"" help:"Check the configuration and the database, and prove that nothing is lost."`
+	Health  healthCommand  `cmd:"" help:"Ask a server whether it is ready, for health checks."`
+	Import  importCommand  `cmd:"" help:"Copy an organization from PERSCOM, or from another Bugle."`
+	Listen  listenCommand  `cmd:"" help:"Run a receiver for development: print each request and verify it."`
+	Verify  verifyCommand  `cmd:"" help:"Check a signature: body on standard input, headers as flags."`
+	Bench   benchCommands  `cmd:"" help:"Measure deliveries, or the API, against what the machine can do, side by side."`
 
 	BenchSink sinkCommand `cmd:"" hidden:""`
 
@@ -38,8 +41,16 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], out))
 }
 
+// A statusError is the error of a command with an exit status of its own.
+type statusError struct {
+	status int
+	error
+}
+
+func (e statusError) Unwrap() error { return e.error }
+
 // run carries out one command line and returns the exit status: 0, 1 if the command failed, 2 if the
-// command line is wrong, or 3 if the command did what it could but not all.
+// command line is wrong, 3 if the command did what it could but not all, or what a command's help says.
 func run(ctx context.Context, args []string, out *output) int {
 	status := -1
 	parser, err := newParser(ctx, out, func(code int) { status = code })
@@ -59,6 +70,9 @@ func run(ctx context.Context, args []string, out *output) int {
 		fmt.Fprintf(out.Stderr, "bugle: %v\n", err)
 		if incomplete := incompleteError(""); errors.As(err, &incomplete) {
 			return 3
+		}
+		if own := (statusError{}); errors.As(err, &own) {
+			return own.status
 		}
 		return 1
 	}

@@ -39,6 +39,7 @@ type serveCommand struct {
 	GuestRateLimit int           `help:"Requests a minute from one address without an API key; 0 for no limit." default:"100" env:"BUGLE_GUEST_RATE_LIMIT"`
 	Retention      string        `help:"For how many days organizations keep their log unless they decide otherwise, or forever; behind a colon how many rows at most, such as events=90:1000000." default:"attempts=30,deliveries=90,events=90,runs=90" placeholder:"PARTS" env:"BUGLE_RETENTION"`
 	ProveEvery     time.Duration `help:"How often the server proves beside its work that nothing is lost, as bugle doctor --prove does; 0 for never." default:"1h" env:"BUGLE_PROVE_EVERY"`
+	Migrate        bool          `help:"Bring the tables up to date when the server starts. With --no-migrate it does not start before bugle migrate has." default:"true" negatable:"" env:"BUGLE_MIGRATE"`
 }
 
 // Help follows the one line that describes the command.
@@ -92,7 +93,7 @@ func (c *serveCommand) Run(ctx context.Context, out *output) error {
 		return err
 	}
 	return serve(ctx, serverConfig{
-		database: c.Database, storage: c.Storage, listener: listener, publicURL: c.PublicURL, guard: guard, role: c.Role, node: c.Node,
+		database: c.Database, storage: c.Storage, listener: listener, publicURL: c.PublicURL, guard: guard, role: c.Role, node: c.Node, keepTables: !c.Migrate,
 		keyLimit: c.RateLimit, guestLimit: c.GuestRateLimit, retention: keep, proveEvery: c.ProveEvery, log: log,
 		started: func(s *store.Store) error {
 			log.Info("listening", "url", "http://"+listener.Addr().String(), "version", version(), "database", store.ShownName(c.Database))
@@ -129,6 +130,7 @@ type serverConfig struct {
 	listener   net.Listener
 	publicURL  string // empty: the listener's
 	guard      *delivery.Guard
+	keepTables bool // as they are: they have to be up to date
 	keyLimit   int
 	guestLimit int
 	retention  bugle.Retention // of what organizations have not decided
@@ -171,7 +173,7 @@ func serve(ctx context.Context, c serverConfig) error {
 		base = "http://" + c.listener.Addr().String()
 	}
 	var uploads *files.Folder
-	db, err := store.Open(ctx, c.database, store.Options{Log: c.log, BaseURL: base, Node: c.nodeName(), Dropped: func(paths []string) {
+	db, err := store.Open(ctx, c.database, store.Options{Log: c.log, BaseURL: base, Node: c.nodeName(), Keep: c.keepTables, Dropped: func(paths []string) {
 		if err := uploads.Remove(paths...); err != nil {
 			c.log.Error("removing files failed", "error", err)
 		}

@@ -3,7 +3,9 @@ package store
 import (
 	"context"
 	"database/sql"
+	"io/fs"
 	"testing"
+	"testing/fstest"
 
 	"github.com/buglehq/bugle/personnel"
 )
@@ -62,4 +64,41 @@ func (w watched) QueryRowContext(ctx context.Context, query string, args ...any)
 func MaxScanned(n int) (before int) {
 	before, maxScanned = maxScanned, n
 	return before
+}
+
+// AddMigrations lets programs know more migrations, until the test ends or forget is called: texts by name of their file, for
+// both databases.
+func AddMigrations(t testing.TB, texts map[string]string) (forget func()) {
+	t.Helper()
+	all := fstest.MapFS{}
+	err := fs.WalkDir(embedded, ".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		data, err := embedded.ReadFile(path)
+		all[path] = &fstest.MapFile{Data: data}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range texts {
+		for _, folder := range []string{sqliteTables.folder, postgresTables.folder} {
+			all[folder+"/"+name] = &fstest.MapFile{Data: []byte("-- +goose Up\n" + text)}
+		}
+	}
+	migrations = all
+	forget = func() { migrations = embedded }
+	t.Cleanup(forget)
+	return forget
+}
+
+// CopyDisturbed is Copy whose target gets a statement before it is read again.
+func CopyDisturbed(ctx context.Context, from, to, statement string, done *bool) ([]CopiedTable, error) {
+	beforeVerifying = func(e *end) error {
+		*done = true
+		return e.exec(ctx, statement)
+	}
+	defer func() { beforeVerifying = func(*end) error { return nil } }()
+	return Copy(ctx, from, to, CopyOptions{})
 }

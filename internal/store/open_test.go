@@ -70,6 +70,7 @@ func TestOpen_errorsSayWhatToDo(t *testing.T) {
 	newer := filepath.Join(folder, "newer.db")
 	s := openAt(t, newer)
 	exec(t, s, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, 1)")
+	exec(t, s, "UPDATE schema_compatibility SET lowest_version = 9999")
 	closeStore(t, s)
 
 	tests := []struct{ name, database, want string }{

@@ -7,8 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
-	"log/slog"
 	"net"
 	"net/url"
 	"regexp"
@@ -20,8 +18,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
-	"github.com/pressly/goose/v3"
-	"github.com/pressly/goose/v3/lock"
 
 	"github.com/buglehq/bugle"
 )
@@ -41,11 +37,11 @@ const (
 	deadConnection = 10 * time.Second // how long the network may be silent
 )
 
-// openPostgres connects to a server, for one writer and several readers, and brings the tables up to date.
-func (s *Store) openPostgres(ctx context.Context, name string, o Options) error {
+// postgresConfig is how to connect to the database with the address.
+func postgresConfig(name string) (*pgx.ConnConfig, error) {
 	config, err := pgx.ParseConfig(name)
 	if err != nil {
-		return errors.New("the address cannot be read: it is like postgres://user:password@host:5432/database?sslmode=verify-full") // without the error: it may hold the password
+		return nil, errors.New("the address cannot be read: it is like postgres://user:password@host:5432/database?sslmode=verify-full") // without the error: it may hold the password
 	}
 	if _, ok := config.RuntimeParams["application_name"]; !ok {
 		config.RuntimeParams["application_name"] = "bugle"
@@ -53,11 +49,20 @@ func (s *Store) openPostgres(ctx context.Context, name string, o Options) error 
 	config.RuntimeParams["timezone"] = "UTC"
 	config.RuntimeParams["idle_in_transaction_session_timeout"] = strconv.FormatInt(idleInTransaction.Milliseconds(), 10)
 	config.DialFunc = dialPostgres
+	return config, nil
+}
+
+// openPostgres connects to a server, for one writer and several readers, and brings the tables up to date.
+func (s *Store) openPostgres(ctx context.Context, name string, o Options) error {
+	config, err := postgresConfig(name)
+	if err != nil {
+		return err
+	}
 	if o.ReadOnly {
 		config.RuntimeParams["default_transaction_read_only"] = "on"
 		s.dialect, s.readers = postgres{}, stdlib.OpenDB(*config)
 		s.reading = translated{s.readers, postgres{}}
-		return s.checkVersion(ctx, "migrations/postgres")
+		return s.checkTables(ctx, postgresTables)
 	}
 	db := stdlib.OpenDB(*config)
 	if err := s.startPostgres(ctx, db, config, o); err != nil {
@@ -107,34 +112,19 @@ func dialPostgres(ctx context.Context, network, address string) (net.Conn, error
 }
 
 func (s *Store) startPostgres(ctx context.Context, db *sql.DB, config *pgx.ConnConfig, o Options) error {
-	var version int
-	if err := db.QueryRowContext(ctx, "SELECT current_setting('server_version_num')::int").Scan(&version); err != nil {
+	if err := checkPostgres(ctx, db); err != nil {
 		return err
-	}
-	if version < 14_00_00 {
-		return fmt.Errorf("the server is PostgreSQL %d, want 14 or newer", version/10000)
 	}
 	if o.Exclusive {
-		held, err := db.Conn(ctx)
-		if err != nil {
+		var err error
+		if s.unlock, err = lockPostgres(ctx, db); err != nil {
 			return err
 		}
-		s.unlock = held.Close // ends the session's locks with the connection
-		var got bool
-		if err := held.QueryRowContext(ctx, "SELECT pg_try_advisory_lock($1)", int64(serversLock)).Scan(&got); err != nil {
-			return err
-		}
-		if !got {
-			return ErrInUse
-		}
 	}
-	locker, err := lock.NewPostgresSessionLocker()
-	if err != nil {
+	if _, err := migratePostgres(ctx, db, o.Keep, o.Log); err != nil {
 		return err
 	}
-	if err := migrate(ctx, db, goose.DialectPostgres, "migrations/postgres", o.Log, goose.WithSessionLocker(locker)); err != nil {
-		return err
-	}
+	var err error
 	d := postgres{}
 	s.dialect = d
 	s.readers = stdlib.OpenDB(*config)
@@ -143,6 +133,39 @@ func (s *Store) startPostgres(ctx context.Context, db *sql.DB, config *pgx.ConnC
 	s.reading = translated{s.readers, d}
 	s.writer, err = newWriter(ctx, s, db)
 	return err
+}
+
+// checkPostgres returns what is wrong with the server.
+func checkPostgres(ctx context.Context, db *sql.DB) error {
+	var version int
+	if err := db.QueryRowContext(ctx, "SELECT current_setting('server_version_num')::int").Scan(&version); err != nil {
+		return err
+	}
+	if version < 14_00_00 {
+		return fmt.Errorf("the server is PostgreSQL %d, want 14 or newer", version/10000)
+	}
+	return nil
+}
+
+// lockPostgres keeps other processes from sending deliveries from the database, until the function that it returns is
+// called. It holds a connection.
+func lockPostgres(ctx context.Context, db *sql.DB) (unlock func() error, err error) {
+	held, err := db.Conn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var got bool
+	err = held.QueryRowContext(ctx, "SELECT pg_try_advisory_lock($1)", int64(serversLock)).Scan(&got)
+	if err == nil && !got {
+		err = ErrInUse
+	}
+	if err != nil {
+		return nil, errors.Join(err, held.Close())
+	}
+	return func() error {
+		_ = held.Raw(func(any) error { return driver.ErrBadConn }) // closes the connection, which else would go on in the pool with its lock
+		return nil
+	}, nil
 }
 
 // postgres is the dialect of PostgreSQL.
@@ -163,7 +186,14 @@ func (postgres) statement(query string) string {
 	return strings.ReplaceAll(query, " LIKE ", " ILIKE ")
 }
 
-func (postgres) start(context.Context, *writer) error { return nil }
+// start sees to it that places go on behind those of the table, which may have been copied from another database.
+func (d postgres) start(ctx context.Context, w *writer) error {
+	var last int64
+	if err := w.conn.QueryRowContext(ctx, d.statement(lastOrder)).Scan(&last); err != nil {
+		return err
+	}
+	return w.conn.QueryRowContext(ctx, lockChanges, last).Scan(&last)
+}
 
 func (postgres) isShared() bool { return true }
 
@@ -297,58 +327,20 @@ func (postgres) alone(ctx context.Context, s *Store, name string, fn func(ctx co
 	return true, fn(ctx)
 }
 
-// checkVersion returns an error unless the tables are those of the newest migration in a folder.
-func (s *Store) checkVersion(ctx context.Context, folder string) error {
-	names, err := fs.Glob(migrations, folder+"/*.sql") // sorted
-	if err != nil {
-		return err
+// checkTables returns an error unless the tables have what this program reads.
+func (s *Store) checkTables(ctx context.Context, t tables) error {
+	schema, err := t.schema(ctx, s.reading)
+	if err == nil {
+		err = schema.check()
 	}
-	newest, err := goose.NumericComponent(names[len(names)-1])
-	if err != nil {
-		return err
+	if err == nil && len(schema.Missing) > 0 {
+		err = fmt.Errorf("%w: they lack %s; run bugle migrate, or start bugle serve", ErrOutdated, strings.Join(schema.Missing, ", "))
 	}
-	version, err := s.Version(ctx)
-	if err != nil {
-		return fmt.Errorf("read the version of the tables: %w", err)
-	}
-	if version != newest {
-		return fmt.Errorf("the tables have version %d, and this Bugle knows %d: use the one that serves them, or start bugle serve, which brings older ones up to date", version, newest)
-	}
-	return nil
+	return err
 }
 
 // Version is that of the tables: the number of the last migration.
 func (s *Store) Version(ctx context.Context) (version int64, err error) {
 	err = s.view().one(ctx, []any{&version}, "SELECT COALESCE(MAX(version_id), 0) FROM goose_db_version WHERE is_applied")
 	return version, err
-}
-
-// migrate applies what is missing of the migrations in a folder.
-func migrate(ctx context.Context, db *sql.DB, kind goose.Dialect, folder string, log *slog.Logger, options ...goose.ProviderOption) error {
-	files, err := fs.Sub(migrations, folder)
-	if err != nil {
-		return err
-	}
-	provider, err := goose.NewProvider(kind, db, files, options...)
-	if err != nil {
-		return err
-	}
-	current, target, err := provider.GetVersions(ctx)
-	if err != nil {
-		return fmt.Errorf("read the version of the tables: %w", err)
-	}
-	if current > target {
-		return fmt.Errorf("the tables have version %d, made by a newer Bugle; this one knows %d", current, target)
-	}
-	if current == target {
-		return nil
-	}
-	results, err := provider.Up(ctx)
-	for _, r := range results {
-		log.InfoContext(ctx, "tables migrated", "migration", r.Source.Path, "took", r.Duration)
-	}
-	if err != nil {
-		return fmt.Errorf("migrate: %w", err)
-	}
-	return nil
 }

@@ -3,39 +3,30 @@ package store
 import (
 	"context"
 	"database/sql"
-	"embed"
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"net/url"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/gofrs/flock"
-	"github.com/pressly/goose/v3"
 	_ "modernc.org/sqlite" // registers the driver "sqlite"
 
 	"github.com/buglehq/bugle"
 )
 
-//go:embed migrations
-var migrations embed.FS
-
 // openSQLite opens the file for one writer and several readers, and brings its tables up to date.
-func (s *Store) openSQLite(ctx context.Context, path string, log *slog.Logger) error {
-	if err := makeFile(path); err != nil {
-		return err
-	}
-	writing, err := sql.Open("sqlite", dsn(path, nil))
+func (s *Store) openSQLite(ctx context.Context, path string, o Options) error {
+	writing, err := makeSQLite(path)
 	if err != nil {
 		return err
 	}
 	writing.SetMaxOpenConns(1)
-	if err := migrateAlone(ctx, path, writing, log); err != nil {
+	if _, err := migrateSQLite(ctx, path, writing, o.Keep, o.Log); err != nil {
 		return errors.Join(err, writing.Close())
 	}
 	s.dialect = sqlite{}
@@ -65,7 +56,33 @@ func (s *Store) readSQLite(ctx context.Context, path string) error {
 		return err
 	}
 	s.reading = s.readers
-	return s.checkVersion(ctx, "migrations/sqlite")
+	return s.checkTables(ctx, sqliteTables)
+}
+
+// makeSQLite opens the file, which is made, with its folder, if there is none.
+func makeSQLite(path string) (*sql.DB, error) {
+	if err := errors.Join(makeFolder(path), makeFile(path)); err != nil {
+		return nil, err
+	}
+	return sql.Open("sqlite", dsn(path, nil))
+}
+
+func makeFolder(path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return fmt.Errorf("make its folder: %w", err)
+	}
+	return nil
+}
+
+// lockFile keeps other processes from sending deliveries from the file, until the function that it returns is called.
+func lockFile(path string) (unlock func() error, err error) {
+	lock := flock.New(path + ".lock")
+	if locked, err := lock.TryLock(); err != nil {
+		return nil, fmt.Errorf("lock database: %w", err)
+	} else if !locked {
+		return nil, ErrInUse
+	}
+	return lock.Unlock, nil
 }
 
 // makeFile makes the file if there is none, for its owner alone: the driver would let everybody read
@@ -93,16 +110,6 @@ func dsn(path string, pragmas []string) string {
 		"wal_autocheckpoint(4000)", "cache_size(-16000)", "temp_store(MEMORY)",
 	}, pragmas...)}
 	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
-}
-
-// migrateAlone is migrate by one process at a time: the server and a command may both be started on a
-// new database.
-func migrateAlone(ctx context.Context, path string, db *sql.DB, log *slog.Logger) error {
-	lock := flock.New(path + ".migrating")
-	if _, err := lock.TryLockContext(ctx, 10*time.Millisecond); err != nil {
-		return fmt.Errorf("wait for another process to migrate the tables: %w", err)
-	}
-	return errors.Join(migrate(ctx, db, goose.DialectSQLite3, "migrations/sqlite", log), lock.Unlock())
 }
 
 // sqlite is the dialect of SQLite.

@@ -12,13 +12,10 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/gofrs/flock"
 	"github.com/jonboulle/clockwork"
 
 	"github.com/buglehq/bugle"
@@ -50,6 +47,7 @@ type Options struct {
 	Log       *slog.Logger    // of migrations and of trouble in the background
 	BaseURL   string          // of this server, for addresses in payloads; without a slash at the end
 	Exclusive bool            // no server may have the database open, nor open it meanwhile
+	Keep      bool            // the tables as they are: Open returns ErrOutdated if they lack something
 	ReadOnly  bool            // changes nothing, not even tables of another version, which are an error
 
 	// Node is the name of this server, for one that sends deliveries or lets others do so. A file of SQLite has only
@@ -83,7 +81,7 @@ func Open(ctx context.Context, name string, o Options) (*Store, error) {
 	case strings.HasPrefix(name, "postgres://"), strings.HasPrefix(name, "postgresql://"):
 		shown, err = ShownName(name), s.openPostgres(ctx, name, o)
 	default:
-		return nil, fmt.Errorf("database is %q, want sqlite: and a path, such as sqlite:bugle-data/bugle.db, or an address such as postgres://user:password@host/database", ShownName(name))
+		return nil, nameError(name)
 	}
 	if err != nil {
 		s.Close()
@@ -92,24 +90,26 @@ func Open(ctx context.Context, name string, o Options) (*Store, error) {
 	return s, nil
 }
 
+// nameError says what the name of a database is to be.
+func nameError(name string) error {
+	return fmt.Errorf("database is %q, want sqlite: and a path, such as sqlite:bugle-data/bugle.db, or an address such as postgres://user:password@host/database", ShownName(name))
+}
+
 // openFile is openSQLite with the folder and the lock around it.
 func (s *Store) openFile(ctx context.Context, path string, o Options) error {
 	if o.ReadOnly {
 		return s.readSQLite(ctx, path)
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return fmt.Errorf("make its folder: %w", err)
+	if err := makeFolder(path); err != nil {
+		return err
 	}
 	if o.Exclusive || o.Node != "" {
-		lock := flock.New(path + ".lock")
-		if locked, err := lock.TryLock(); err != nil {
-			return fmt.Errorf("lock database: %w", err)
-		} else if !locked {
-			return ErrInUse
+		var err error
+		if s.unlock, err = lockFile(path); err != nil {
+			return err
 		}
-		s.unlock = lock.Unlock
 	}
-	return s.openSQLite(ctx, path, o.Log)
+	return s.openSQLite(ctx, path, o)
 }
 
 // ShownName is the name of a database as it may be shown: the address of a server without user and password.

@@ -24,12 +24,24 @@ var databases atomic.Int64
 // test ends. Tests of other packages do the same at the same time, so names have the process's number.
 func postgresDatabase(t testing.TB, server string) string {
 	t.Helper()
+	return makeDatabase(t, server, "TEMPLATE "+templateName())
+}
+
+// EmptyDatabase makes a database of the PostgreSQL server without any tables, drops it when the test ends, and returns its
+// address.
+func EmptyDatabase(t testing.TB) string {
+	t.Helper()
+	return makeDatabase(t, os.Getenv("BUGLE_TEST_POSTGRES"), "TEMPLATE template0")
+}
+
+func makeDatabase(t testing.TB, server, template string) string {
+	t.Helper()
 	admin, err := postgresTemplate()
 	if err != nil {
 		t.Fatal(err)
 	}
 	name := fmt.Sprintf("bugle_test_%d_%d", os.Getpid(), databases.Add(1))
-	if _, err := admin.Exec("CREATE DATABASE " + name + " TEMPLATE " + templateName()); err != nil {
+	if _, err := admin.Exec("CREATE DATABASE " + name + " " + template); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
