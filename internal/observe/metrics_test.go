@@ -218,4 +218,3 @@ func BenchmarkMetrics_Attempt(b *testing.B) {
 		m.Attempt(r, storetest.Start)
 	}
 }
-
