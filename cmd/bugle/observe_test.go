@@ -119,7 +119,7 @@ func TestServe_traces(t *testing.T) {
 		})
 	}
 	// A webhook that sets the header itself keeps it.
-	server.mustCall(t, key, "PATCH", "/v2/webhooks/1", `{"headers":[{"name":"traceparent","value":"mine"}]}`, 200)
+	server.mustCall(t, key, "PATCH", "/v2/webhooks/1", `{"headers":{"traceparent":"mine"}}`, 200)
 	server.mustCall(t, key, "POST", "/v2/webhooks/1/test", `{"payload":{}}`, 202)
 	if r := <-got; len(r.header.Values("traceparent")) != 1 || r.header.Get("traceparent") != "mine" {
 		t.Errorf("traceparent is %q", r.header.Values("traceparent"))
