@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -26,6 +27,7 @@ import (
 	"github.com/buglehq/bugle"
 	"github.com/buglehq/bugle/internal/delivery"
 	"github.com/buglehq/bugle/internal/dispatch"
+	"github.com/buglehq/bugle/internal/observe"
 	"github.com/buglehq/bugle/internal/store"
 	"github.com/buglehq/bugle/personnel"
 	"github.com/buglehq/bugle/value"
@@ -160,8 +162,13 @@ type bench struct {
 
 func (b *bench) measure(ctx context.Context) (*figures, error) {
 	f := &figures{Deliveries: b.Deliveries / b.Webhooks * b.Webhooks, Webhooks: b.Webhooks, Hang: b.Hang}
+	metrics := observe.NewMetrics(version(), "sqlite", slog.New(slog.DiscardHandler)) // which a server keeps too
+	attempted := func(r delivery.AttemptReport) {
+		metrics.Attempt(r, time.Now())
+		b.attempted(r)
+	}
 	var err error
-	if b.db, err = store.Open(ctx, "sqlite:"+filepath.Join(b.dir, "bench.db"), store.Options{Exclusive: true, BaseURL: "http://127.0.0.1"}); err != nil {
+	if b.db, err = store.Open(ctx, "sqlite:"+filepath.Join(b.dir, "bench.db"), store.Options{Exclusive: true, BaseURL: "http://127.0.0.1", OnCommit: metrics.Commit}); err != nil {
 		return nil, err
 	}
 	defer b.db.Close()
@@ -175,7 +182,7 @@ func (b *bench) measure(ctx context.Context) (*figures, error) {
 	}
 	newEngine := func() *delivery.Engine {
 		return delivery.NewEngine(b.db, delivery.NewClient(guard, delivery.ClientOptions{}),
-			delivery.Options{UserAgent: userAgent(), OnAttempt: b.attempted, Grace: time.Second})
+			delivery.Options{UserAgent: userAgent(), OnAttempt: attempted, Grace: time.Second})
 	}
 	engine := newEngine()
 	envelope, err := b.fill(ctx, f)
