@@ -463,10 +463,10 @@ func (e *Engine) attempt(ctx context.Context, l *lane, hook *bugle.Webhook, d st
 	done.attempt = a
 	done.outcome = hook.After(a, d.Attempts-d.AttemptsBefore+1, e.o.Clock.Now(), e.o.Jitter())
 	if a.Error != nil {
-		e.o.Log.InfoContext(ctx, "delivery attempted", "delivery", d.ID, "webhook", hook.ID, "attempt", a.Number,
+		e.o.Log.InfoContext(ctx, "delivery attempted", "delivery", d.ID, "webhook", hook.ID, "event", d.EventID, "attempt", a.Number,
 			"status", a.Status, "took", a.Took, "state", done.outcome.State, "error_kind", a.Error.Kind, "error", a.Error.Message)
 	} else if e.o.Log.Enabled(ctx, slog.LevelDebug) {
-		e.o.Log.DebugContext(ctx, "delivery attempted", "delivery", d.ID, "webhook", hook.ID, "attempt", a.Number,
+		e.o.Log.DebugContext(ctx, "delivery attempted", "delivery", d.ID, "webhook", hook.ID, "event", d.EventID, "attempt", a.Number,
 			"status", a.Status, "took", a.Took, "state", done.outcome.State)
 	}
 	if e.o.OnAttempt != nil {
