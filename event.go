@@ -1,6 +1,7 @@
 package bugle
 
 import (
+	"bytes"
 	"time"
 
 	"github.com/buglehq/bugle/value"
@@ -63,6 +64,41 @@ func (e Envelope) JSON() ([]byte, error) {
 		text.Set("changes", e.Changes)
 	}
 	return value.JSON(text)
+}
+
+// An Origin is what an envelope says of where its event comes from.
+type Origin struct {
+	Created            time.Time
+	RequestID, TraceID string
+}
+
+// ReadOrigin reads the beginning of an envelope, without the rest. It reports false for what is none, such as what a
+// channel sends.
+func ReadOrigin(envelope []byte) (o Origin, ok bool) {
+	rest, ok := bytes.CutPrefix(envelope, []byte(`{"event":"`))
+	end := bytes.IndexByte(rest, '"')
+	if !ok || end < 0 {
+		return Origin{}, false
+	}
+	rest = rest[end:]
+	part := func(before string, length int) string {
+		if rest, ok = bytes.CutPrefix(rest, []byte(before)); !ok || len(rest) < length {
+			rest, ok = nil, false
+			return ""
+		}
+		text := string(rest[:length])
+		rest = rest[length:]
+		return text
+	}
+	created := part(`","created":"`, len(TimeFormat))
+	o.RequestID = part(`","request_id":"`, 36)
+	o.TraceID = part(`","trace_id":"`, 36)
+	var err error
+	o.Created, err = time.Parse(TimeFormat, created)
+	if !ok || err != nil {
+		return Origin{}, false
+	}
+	return o, true
 }
 
 // TestEnvelope returns the envelope of a webhook.test with the payload as its data. As in PERSCOM, a

@@ -48,6 +48,24 @@ func TestEnvelope_JSON(t *testing.T) {
 	}
 }
 
+func TestReadOrigin(t *testing.T) {
+	const text = `{"event":"a.b","created":"2026-01-14T12:00:00.123456Z",` + ids + `,"data":null,"changes":null}`
+	want := Origin{Created: created.Truncate(time.Microsecond), RequestID: requestID, TraceID: traceID}
+	if got, ok := ReadOrigin([]byte(text)); !ok || got != want {
+		t.Errorf("got %+v, %v, want %+v", got, ok, want)
+	}
+	for end := range len(text) - len(`,"data":null,"changes":null}`) - 1 {
+		if got, ok := ReadOrigin([]byte(text[:end])); ok {
+			t.Errorf("the first %d bytes have the origin %+v", end, got)
+		}
+	}
+	for _, none := range []string{"", "{}", `{"text":"Hello","recipient":null}`, `{"event":"a","created":"yesterday, about the time of tea",` + ids + `}`} {
+		if got, ok := ReadOrigin([]byte(none)); ok {
+			t.Errorf("%s has the origin %+v", none, got)
+		}
+	}
+}
+
 func TestTestEnvelope(t *testing.T) {
 	const head = `{"event":"webhook.test","created":"2026-01-14T12:00:00.123456Z",` + ids
 	tests := []struct {

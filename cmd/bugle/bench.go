@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -25,6 +26,7 @@ import (
 	"github.com/buglehq/bugle"
 	"github.com/buglehq/bugle/internal/delivery"
 	"github.com/buglehq/bugle/internal/dispatch"
+	"github.com/buglehq/bugle/internal/observe"
 	"github.com/buglehq/bugle/internal/store"
 	"github.com/buglehq/bugle/personnel"
 	"github.com/buglehq/bugle/value"
@@ -178,7 +180,13 @@ func (b *bench) measure(ctx context.Context) (f *figures, err error) {
 			err = dropErr
 		}
 	}()
-	if b.db, err = store.Open(ctx, name, store.Options{Node: "bench", BaseURL: "http://127.0.0.1"}); err != nil {
+	kind, _, _ := strings.Cut(name, ":")
+	metrics := observe.NewMetrics(version(), kind, slog.New(slog.DiscardHandler)) // which a server keeps too
+	attempted := func(r delivery.AttemptReport) {
+		metrics.Attempt(r, time.Now())
+		b.attempted(r)
+	}
+	if b.db, err = store.Open(ctx, name, store.Options{Node: "bench", BaseURL: "http://127.0.0.1", OnCommit: metrics.Commit}); err != nil {
 		return nil, err
 	}
 	defer b.db.Close()
@@ -195,7 +203,7 @@ func (b *bench) measure(ctx context.Context) (f *figures, err error) {
 	}
 	newEngine := func() *delivery.Engine {
 		return delivery.NewEngine(b.db, delivery.NewClient(guard, delivery.ClientOptions{}),
-			delivery.Options{UserAgent: userAgent(), OnAttempt: b.attempted, Grace: time.Second})
+			delivery.Options{UserAgent: userAgent(), OnAttempt: attempted, Grace: time.Second})
 	}
 	engine := newEngine()
 	envelope, err := b.fill(ctx, f)

@@ -163,12 +163,12 @@ func (c *doctorCommand) data(ctx context.Context, e *examination, progress io.Wr
 		return ctx.Err()
 	}
 	defer db.Close()
-	version, err := db.Version(ctx)
+	schema, err := db.Schema(ctx)
 	if err != nil {
 		e.add("database", "wrong", "%s: %v", shown, err)
 		return ctx.Err()
 	}
-	e.add("database", "ok", "%s, tables of version %d", shown, version)
+	e.add("database", "ok", "%s, tables of version %d", shown, schema.Version)
 	if path, isFile := strings.CutPrefix(c.Database, "sqlite:"); isFile {
 		fileFindings(e, path)
 	}

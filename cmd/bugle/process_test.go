@@ -92,7 +92,7 @@ func startServer(t *testing.T, database string, args ...string) *process {
 		defer close(read)
 		lines := bufio.NewScanner(io.TeeReader(pipe, p.log))
 		for lines.Scan() {
-			if _, rest, found := strings.Cut(lines.Text(), "msg=listening url="); found {
+			if _, rest, found := strings.Cut(lines.Text(), " url="); found && strings.Contains(lines.Text(), "msg=listening ") {
 				listening <- strings.Fields(rest)[0]
 			}
 		}

@@ -14,20 +14,25 @@ import (
 	"time"
 
 	"github.com/buglehq/bugle"
+	"github.com/jonboulle/clockwork"
+
 	"github.com/buglehq/bugle/internal/admin"
 	"github.com/buglehq/bugle/internal/api"
 	"github.com/buglehq/bugle/internal/delivery"
 	"github.com/buglehq/bugle/internal/dispatch"
 	"github.com/buglehq/bugle/internal/doctor"
 	"github.com/buglehq/bugle/internal/files"
+	"github.com/buglehq/bugle/internal/observe"
 	"github.com/buglehq/bugle/internal/retention"
 	"github.com/buglehq/bugle/internal/store"
+	"github.com/buglehq/bugle/internal/tracing"
 )
 
 // serveCommand is `bugle serve`.
 type serveCommand struct {
 	database
 	logging
+	profiling
 	Storage        string        `help:"Folder of uploaded files; the folder storage beside the database file unless set, or bugle-data/storage with PostgreSQL. Nodes have to share it." placeholder:"FOLDER" env:"BUGLE_STORAGE"`
 	Listen         string        `help:"Address to listen on." default:"127.0.0.1:8080" env:"BUGLE_LISTEN"`
 	PublicURL      string        `help:"Address under which others reach this server, for links in answers and payloads; http:// and --listen unless set." name:"public-url" placeholder:"URL" env:"BUGLE_PUBLIC_URL"`
@@ -73,12 +78,13 @@ func (c *serveCommand) Validate() error {
 	if _, err := bugle.ParseRetention(c.Retention); err != nil {
 		errs = append(errs, fmt.Errorf("--%w", err))
 	}
-	return errors.Join(append(errs, checkPublicURL(c.PublicURL))...)
+	_, err := tracing.Configured()
+	return errors.Join(append(errs, err, c.profiling.check(), checkNode(c.Node), checkPublicURL(c.PublicURL))...)
 }
 
 // Run runs the server until ctx is done.
 func (c *serveCommand) Run(ctx context.Context, out *output) error {
-	log := c.logger(out.Stderr)
+	log := logNode(c.logger(out.Stderr), c.Node)
 	listener, err := net.Listen("tcp", c.Listen)
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w", c.Listen, err)
@@ -92,8 +98,18 @@ func (c *serveCommand) Run(ctx context.Context, out *output) error {
 	if err != nil {
 		return err
 	}
+	stopProfiles, err := c.profiling.serve(log)
+	if err != nil {
+		return err
+	}
+	defer stopProfiles()
+	tracer, stopTracing, err := newTracer(ctx, c.Node, c.DenyTarget, log)
+	if err != nil {
+		return err
+	}
+	defer stopTracing()
 	return serve(ctx, serverConfig{
-		database: c.Database, storage: c.Storage, listener: listener, publicURL: c.PublicURL, guard: guard, role: c.Role, node: c.Node, keepTables: !c.Migrate,
+		tracer: tracer, database: c.Database, storage: c.Storage, listener: listener, publicURL: c.PublicURL, guard: guard, role: c.Role, node: c.Node, keepTables: !c.Migrate,
 		keyLimit: c.RateLimit, guestLimit: c.GuestRateLimit, retention: keep, proveEvery: c.ProveEvery, log: log,
 		started: func(s *store.Store) error {
 			log.Info("listening", "url", "http://"+listener.Addr().String(), "version", version(), "database", store.ShownName(c.Database))
@@ -137,6 +153,7 @@ type serverConfig struct {
 	proveEvery time.Duration   // 0: never
 	log        *slog.Logger
 	onAttempt  func(delivery.AttemptReport)
+	tracer     *tracing.Tracer          // nil: none
 	started    func(*store.Store) error // once the server answers; not to block
 }
 
@@ -172,8 +189,10 @@ func serve(ctx context.Context, c serverConfig) error {
 	if base == "" {
 		base = "http://" + c.listener.Addr().String()
 	}
+	kind, _, _ := strings.Cut(c.database, ":")
+	metrics := observe.NewMetrics(version(), kind, c.log)
 	var uploads *files.Folder
-	db, err := store.Open(ctx, c.database, store.Options{Log: c.log, BaseURL: base, Node: c.nodeName(), Keep: c.keepTables, Dropped: func(paths []string) {
+	db, err := store.Open(ctx, c.database, store.Options{Log: c.log, BaseURL: base, Node: c.nodeName(), Keep: c.keepTables, OnCommit: metrics.Commit, Dropped: func(paths []string) {
 		if err := uploads.Remove(paths...); err != nil {
 			c.log.Error("removing files failed", "error", err)
 		}
@@ -189,8 +208,13 @@ func serve(ctx context.Context, c serverConfig) error {
 	client := delivery.NewClient(c.guard, delivery.ClientOptions{})
 	defer client.Close()
 	sends := c.role != roleAPI
-	engine := delivery.NewEngine(db, client, delivery.Options{UserAgent: userAgent(), Log: c.log, OnAttempt: c.onAttempt})
-	dispatcher := dispatch.NewDispatcher(db, dispatch.Options{Log: c.log})
+	engine := delivery.NewEngine(db, client, delivery.Options{UserAgent: userAgent(), Log: c.log, Tracer: c.tracer, OnAttempt: func(r delivery.AttemptReport) {
+		metrics.Attempt(r, time.Now())
+		if c.onAttempt != nil {
+			c.onAttempt(r)
+		}
+	}})
+	dispatcher := dispatch.NewDispatcher(db, dispatch.Options{Log: c.log, OnRun: metrics.Run, Tracer: c.tracer})
 	sender := dispatch.NewSender(db, dispatch.SenderOptions{Log: c.log})
 	cleaner := retention.New(db, retention.Options{Log: c.log, Defaults: &c.retention})
 	examiner := doctor.New(db, doctor.Options{Log: c.log, Every: c.proveEvery})
@@ -200,7 +224,17 @@ func serve(ctx context.Context, c serverConfig) error {
 	if err := db.Join(ctx, sends); err != nil {
 		return err
 	}
-	rest := api.New(db, api.Options{Log: c.log, PublicURL: c.publicURL, UserAgent: userAgent(), KeyLimit: c.keyLimit,
+	folders := map[string]string{"storage": c.storageFolder()}
+	if folder := db.Folder(); folder != "" {
+		folders["database"] = folder
+	}
+	checks := append(observe.DatabaseChecks(db), observe.RoomCheck(folders))
+	if sends {
+		checks = append(checks, observe.EngineCheck(engine))
+	}
+	ready := observe.NewReadiness(clockwork.NewRealClock(), c.log, checks...)
+	metrics.Watch(observe.Watched{Store: db, Engine: engine, Ready: ready, Folders: folders})
+	rest := api.New(db, api.Options{Metrics: metrics, Ready: ready, Log: c.log, PublicURL: c.publicURL, UserAgent: userAgent(), KeyLimit: c.keyLimit,
 		GuestLimit: c.guestLimit, Files: uploads})
 	panel := admin.New(db, admin.Options{Log: c.log, PublicURL: c.publicURL, UserAgent: userAgent(), Files: uploads,
 		Scopes: api.Scopes(), Guard: c.guard, Mailer: client, Retention: c.retention})
@@ -209,7 +243,7 @@ func serve(ctx context.Context, c serverConfig) error {
 		handler = onlyHealth(rest)
 	}
 	server := &http.Server{
-		Handler:           handler,
+		Handler:           c.tracer.Requests(handler, metrics.Request),
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       10 * time.Minute, // bodies that stop arriving are given up much earlier by the API
 		WriteTimeout:      time.Minute,

@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/alexedwards/scs/v2"
-	"github.com/google/uuid"
 	"github.com/jonboulle/clockwork"
 
 	"github.com/buglehq/bugle"
@@ -25,6 +24,7 @@ import (
 	"github.com/buglehq/bugle/internal/files"
 	"github.com/buglehq/bugle/internal/signin"
 	"github.com/buglehq/bugle/internal/store"
+	"github.com/buglehq/bugle/internal/tracing"
 )
 
 // Options are how the panel behaves.
@@ -109,6 +109,7 @@ func (s *server) areas() {
 func (s *server) dispatch(w http.ResponseWriter, r *http.Request) {
 	handler, pattern := s.mux.Handler(r)
 	if pattern != "" {
+		tracing.SetRoute(r.Context(), pattern[strings.IndexByte(pattern, '/'):]) // without the method
 		s.mux.ServeHTTP(w, r)
 		return
 	}
@@ -144,7 +145,7 @@ func (s *server) sameOrigin(next http.Handler) http.Handler {
 func (s *server) frame(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		v := &visit{Request: r, w: w, server: s, nonce: bugle.RandomText(24)}
-		v.actor.RequestID, v.actor.TraceID = uuid.NewString(), uuid.NewString()
+		v.actor.RequestID, v.actor.TraceID = tracing.IDs(r.Context())
 		h := w.Header()
 		h["X-Perscom-Request-Id"] = []string{v.actor.RequestID}
 		h["X-Perscom-Trace-Id"] = []string{v.actor.TraceID}

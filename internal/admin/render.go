@@ -297,6 +297,14 @@ type errorPage struct {
 	Request string
 }
 
+// shownPath is the path as it may be logged: a token in it, of an invitation or a new password, is masked.
+func (v *visit) shownPath() string {
+	if token := v.PathValue("token"); token != "" {
+		return strings.ReplaceAll(v.URL.Path, token, bugle.Mask(""))
+	}
+	return v.URL.Path
+}
+
 // fail answers with an error, and logs it if it is none of the visitor's.
 func (v *visit) fail(err error) {
 	p := errorPage{frame: v.newFrame("", ""), Request: v.actor.RequestID}
@@ -332,7 +340,8 @@ func (v *visit) fail(err error) {
 	default:
 		p.Status, p.Text = http.StatusInternalServerError, "Something went wrong on the server. Nothing was changed."
 		if v.Context().Err() == nil {
-			v.server.o.Log.ErrorContext(v.Context(), "page failed", "method", v.Method, "path", v.URL.Path, "request_id", v.actor.RequestID, "error", err)
+			v.server.o.Log.ErrorContext(v.Context(), "page failed", "method", v.Method, "path", v.shownPath(),
+				"request_id", v.actor.RequestID, "trace_id", v.actor.TraceID, "error", err)
 		}
 	}
 	p.Title = http.StatusText(p.Status)

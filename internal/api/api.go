@@ -14,12 +14,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/jonboulle/clockwork"
 
 	"github.com/buglehq/bugle"
 	"github.com/buglehq/bugle/internal/files"
 	"github.com/buglehq/bugle/internal/store"
+	"github.com/buglehq/bugle/internal/tracing"
 	"github.com/buglehq/bugle/personnel"
 )
 
@@ -32,6 +32,8 @@ type Options struct {
 	KeyLimit   int             // requests a minute with one key; 0: no limit
 	GuestLimit int             // requests a minute from one address without a key; 0: no limit
 	Files      *files.Folder   // of uploads; nil: there are none
+	Metrics    http.Handler    // answers /metrics; nil: there are none
+	Ready      http.Handler    // answers /readyz; nil: the server always is
 	BodyIdle   time.Duration   // how long a body may pause before the client is given up; 20 s unless set
 }
 
@@ -61,7 +63,16 @@ func New(s *store.Store, o Options) http.Handler {
 	srv := newServer(s, o)
 	srv.open = map[string]http.HandlerFunc{
 		"/health": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) },
-		"/readyz": srv.ready,
+		"/readyz": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			w.Write([]byte(`{"status":"ok"}`))
+		},
+	}
+	if o.Ready != nil {
+		srv.open["/readyz"] = o.Ready.ServeHTTP
+	}
+	if o.Metrics != nil {
+		srv.open["/metrics"] = o.Metrics.ServeHTTP
 	}
 	srv.spec()
 	return srv.frame(http.HandlerFunc(srv.root))
@@ -98,7 +109,7 @@ var versionPath = regexp.MustCompile(`^/v[0-9]+(/|$)`)
 // Answers reports whether a path is one of the API, its document and its files.
 func Answers(path string) bool {
 	switch path {
-	case "/health", "/readyz", "/spec.json", "/docs":
+	case "/health", "/readyz", "/metrics", "/spec.json", "/docs":
 		return true
 	}
 	return versionPath.MatchString(path) || strings.HasPrefix(path, "/docs/") || strings.HasPrefix(path, files.Prefix)
@@ -122,26 +133,16 @@ func Scopes() []string {
 func (s *server) root(w http.ResponseWriter, r *http.Request) {
 	open, ok := s.open[r.URL.Path]
 	if ok && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+		tracing.SetRoute(r.Context(), r.URL.Path)
 		open(w, r)
 		return
 	}
 	if s.o.Files != nil && strings.HasPrefix(r.URL.Path, files.Prefix) {
+		tracing.SetRoute(r.Context(), files.Prefix+"{path...}")
 		s.o.Files.ServeHTTP(w, r)
 		return
 	}
 	s.version(w, r)
-}
-
-// ready answers 200 while the database can be read.
-func (s *server) ready(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Content-Type", "application/json")
-	if _, err := s.store.Organizations(r.Context(), 1); err != nil {
-		s.o.Log.ErrorContext(r.Context(), "not ready", "error", err)
-		w.WriteHeader(http.StatusServiceUnavailable)
-		w.Write([]byte(`{"status":"the database cannot be read"}`))
-		return
-	}
-	w.Write([]byte(`{"status":"ok"}`))
 }
 
 // exposed are the headers that pages of other origins may read. It is a list because * would mean a
@@ -155,8 +156,9 @@ func (s *server) frame(next http.Handler) http.Handler {
 			r.Body = newPatientBody(w, r, s.o.BodyIdle)
 		}
 		h := w.Header()
-		h["X-Perscom-Request-Id"] = []string{uuid.NewString()}
-		h["X-Perscom-Trace-Id"] = []string{uuid.NewString()}
+		requestID, traceID := tracing.IDs(r.Context())
+		h["X-Perscom-Request-Id"] = []string{requestID}
+		h["X-Perscom-Trace-Id"] = []string{traceID}
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Cache-Control", "no-store")
 		if origin := r.Header.Get("Origin"); origin != "" {
@@ -237,6 +239,11 @@ type methods map[string]route
 func (m methods) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	q := w.(*request)
 	q.Request = r
+	version := "/v2"
+	if q.v1 {
+		version = "/v1"
+	}
+	tracing.SetRoute(r.Context(), version+r.Pattern)
 	defer q.removeUploads() // for a panic
 	err := q.serve(m)
 	q.removeUploads()

@@ -22,6 +22,7 @@ import (
 	"github.com/buglehq/bugle"
 	"github.com/buglehq/bugle/internal/api"
 	"github.com/buglehq/bugle/internal/files"
+	"github.com/buglehq/bugle/internal/observe"
 	"github.com/buglehq/bugle/internal/store"
 	"github.com/buglehq/bugle/internal/storetest"
 	"github.com/buglehq/bugle/personnel"
@@ -76,6 +77,7 @@ func serve(t testing.TB, db *store.Store, clock *clockwork.FakeClock, set ...fun
 	}
 	t.Cleanup(func() { folder.Close() }) // after the server
 	o := api.Options{Clock: clock, Log: slog.New(slog.NewTextHandler(s.log, nil)), UserAgent: "Bugle/test", Files: folder}
+	o.Ready = observe.NewReadiness(clock, o.Log, observe.DatabaseChecks(db)...)
 	for _, f := range set {
 		f(&o)
 	}

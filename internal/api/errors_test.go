@@ -348,7 +348,10 @@ func TestClosedStore(t *testing.T) {
 	}
 	a := s.send("GET", "/readyz", nil)
 	a.wantStatus(t, http.StatusServiceUnavailable)
-	wantEqual(t, "status", a.at("status"), "the database cannot be read")
+	wantEqual(t, "status", a.at("status"), "not ready")
+	if want := `{"check":"database","reason":"the database cannot be read"}`; !strings.Contains(a.text, want) {
+		t.Errorf("the answer is %s, want %s in it", a.text, want)
+	}
 	s.send("GET", "/health", nil).wantStatus(t, 204)
 	for _, request := range []string{"GET users", "GET users/1", "POST users", "DELETE ranks/1", "GET webhooks", "POST webhooks/1/pause", "GET deliveries/1"} {
 		method, path, _ := strings.Cut(request, " ")

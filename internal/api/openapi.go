@@ -147,7 +147,8 @@ var openDocs = []struct {
 	answer string // in words
 }{
 	{"/health", doc{id: "health", summary: "Whether the server runs", tag: "Server", status: http.StatusNoContent}, "It does."},
-	{"/readyz", doc{id: "ready", summary: "Whether the database can be read", tag: "Server", status: http.StatusOK, answer: "Ready"}, ""},
+	{"/readyz", doc{id: "ready", summary: "Whether the server can do its work", tag: "Server", status: http.StatusOK, answer: "Ready"}, ""},
+	{"/metrics", doc{id: "metrics", summary: "Figures for Prometheus", tag: "Server", status: http.StatusOK}, "The figures, as text."},
 	{"/spec.json", doc{id: "spec", summary: "This document", tag: "Server", status: http.StatusOK, answer: "Document"}, ""},
 }
 
@@ -185,7 +186,7 @@ func (s *server) document() *value.Array {
 		}
 		switch o.doc.answer {
 		case "Ready":
-			answers.Set("503", component("responses", "Ready"))
+			answers.Set("503", component("responses", "NotReady"))
 		case "Document":
 			answers.Set("304", value.Map("description", "It has not changed."))
 		}

@@ -52,7 +52,7 @@ func (q *request) fail(err error) {
 		status = &statusError{http.StatusInternalServerError, "Exception", serverError}
 		if q.Context().Err() == nil {
 			q.server.o.Log.ErrorContext(q.Context(), "request failed", "method", q.Method, "path", q.URL.Path,
-				"request_id", q.actor.RequestID, "error", err)
+				"request_id", q.actor.RequestID, "trace_id", q.actor.TraceID, "error", err)
 		}
 	}
 	body := value.NewArray(5)

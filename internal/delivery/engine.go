@@ -17,6 +17,7 @@ import (
 
 	"github.com/buglehq/bugle"
 	"github.com/buglehq/bugle/internal/store"
+	"github.com/buglehq/bugle/internal/tracing"
 )
 
 // Options are how an Engine works; zero fields take the values named.
@@ -29,6 +30,7 @@ type Options struct {
 	MaxInFlight int                 // at once in any case: 4096
 	Grace       time.Duration       // how long Run waits, once it is to stop, for attempts under way: 35 s, more than a timeout
 	OnAttempt   func(AttemptReport) // is told of every attempt, must be quick
+	Tracer      *tracing.Tracer     // of attempts; nil: none
 }
 
 // An AttemptReport tells an observer of an attempt that ended.
@@ -38,6 +40,7 @@ type AttemptReport struct {
 	Attempt    *bugle.Attempt
 	Outcome    bugle.Outcome
 	Envelope   []byte
+	Redelivery bool // somebody asked for the delivery once more, after its event
 }
 
 const (
@@ -68,8 +71,13 @@ type Engine struct {
 	nextRetry time.Time  // zero: no retry waits
 	idle      *sync.Cond // workers changed, or results were recorded
 
-	results   []store.Result
-	recording int // taken from results and not written yet
+	results    []store.Result
+	recording  int       // taken from results and not written yet
+	unrecorded time.Time // since when the oldest of those being recorded waits
+	arrived    time.Time // since when the oldest of results waits
+	begun      bool      // the work that an earlier run left was found
+
+	pings chan chan struct{} // the loop closes what comes
 
 	wakeLoop   chan struct{}
 	wakeLoader chan struct{}
@@ -81,6 +89,7 @@ type Engine struct {
 // A worker is a goroutine that makes attempts, one after the other.
 type worker struct {
 	since time.Time // start of the attempt under way, on the real clock; zero: none
+	lane  *lane     // of that attempt
 	slow  bool
 }
 
@@ -113,6 +122,7 @@ func NewEngine(s *store.Store, c *Client, o Options) *Engine {
 		lanes: map[int64]*lane{}, sleepers: map[*lane]struct{}{}, workers: map[*worker]struct{}{},
 		wakeLoop: make(chan struct{}, 1), wakeLoader: make(chan struct{}, loaders), wakeRecord: make(chan struct{}, 1),
 		wakeLease: make(chan struct{}, 1), wakeLook: make(chan struct{}, 1), leaving: map[int]bool{}, work: context.Background(),
+		pings:    make(chan chan struct{}),
 		stopping: true, // until Run
 	}
 	e.idle = sync.NewCond(&e.mu)
@@ -187,6 +197,7 @@ func (e *Engine) begin(ctx context.Context) error {
 	for _, id := range ids {
 		e.lane(id)
 	}
+	e.begun = true
 	e.spawn()
 	return nil
 }
@@ -223,6 +234,8 @@ func (e *Engine) loop(ctx context.Context) {
 		case <-look:
 			e.findMissed(ctx)
 			look = e.lookAround()
+		case ping := <-e.pings:
+			close(ping)
 		}
 		if timer != nil {
 			timer.Stop()
@@ -429,7 +442,7 @@ func (e *Engine) next(w *worker, done *finished) task {
 		w.slow = false
 		e.slow--
 	}
-	w.since = time.Time{}
+	w.since, w.lane = time.Time{}, nil
 	if done != nil {
 		e.finish(done)
 		for len(e.results)+e.recording > maxUnrecorded && !e.stopping {
@@ -450,7 +463,7 @@ func (e *Engine) next(w *worker, done *finished) task {
 		l.inFlight++
 		l.paced(now)
 		e.schedule(l)
-		w.since = time.Now()
+		w.since, w.lane = time.Now(), l
 		e.spawn()
 		return task{ctx: l.ctx, lane: l, hook: l.hook, delivery: d}
 	}
@@ -473,12 +486,17 @@ func (e *Engine) attempt(t task) *finished {
 		return done
 	}
 	a := &bugle.Attempt{Number: d.Attempts + 1, StartedAt: e.o.Clock.Now().UTC(), URL: hook.URL}
+	span := e.trace(ctx, d.EventID, envelope)
+	defer func() { span.End(hook, d.ID, d.EventID, a, done.outcome.State) }()
 	if hook.Channel != "" {
 		e.byChannel(ctx, hook, d.ID, envelope, a)
 	} else if r, err := NewRequest(hook, d.ID, envelope, a.StartedAt, e.o.UserAgent); err != nil {
 		a.Error = &bugle.AttemptError{Kind: bugle.ErrorConnect, Message: "the request cannot be built: " + err.Error()}
 	} else {
 		a.Method = r.Method
+		if parent := span.Parent(); parent != "" && r.Header["Traceparent"] == nil { // which the webhook may have set itself
+			r.Header["traceparent"] = []string{parent}
+		}
 		e.client.Send(ctx, r, a)
 	}
 	if a.Error != nil && a.Error.Kind == bugle.ErrorCancelled {
@@ -487,16 +505,31 @@ func (e *Engine) attempt(t task) *finished {
 	done.attempt = a
 	done.outcome = hook.After(a, d.Attempts-d.AttemptsBefore+1, e.o.Clock.Now(), e.o.Jitter())
 	if a.Error != nil {
-		e.o.Log.InfoContext(ctx, "delivery attempted", "delivery", d.ID, "webhook", hook.ID, "attempt", a.Number,
+		e.o.Log.InfoContext(ctx, "delivery attempted", "delivery", d.ID, "webhook", hook.ID, "event", d.EventID, "attempt", a.Number,
 			"status", a.Status, "took", a.Took, "state", done.outcome.State, "error_kind", a.Error.Kind, "error", a.Error.Message)
 	} else if e.o.Log.Enabled(ctx, slog.LevelDebug) {
-		e.o.Log.DebugContext(ctx, "delivery attempted", "delivery", d.ID, "webhook", hook.ID, "attempt", a.Number,
+		e.o.Log.DebugContext(ctx, "delivery attempted", "delivery", d.ID, "webhook", hook.ID, "event", d.EventID, "attempt", a.Number,
 			"status", a.Status, "took", a.Took, "state", done.outcome.State)
 	}
 	if e.o.OnAttempt != nil {
-		e.o.OnAttempt(AttemptReport{d.ID, hook, a, done.outcome, envelope})
+		e.o.OnAttempt(AttemptReport{d.ID, hook, a, done.outcome, envelope, d.AttemptsBefore > 0})
 	}
 	return done
+}
+
+// trace begins the span of an attempt; nil if there is none.
+func (e *Engine) trace(ctx context.Context, eventID int64, envelope []byte) *tracing.Attempt {
+	if e.o.Tracer == nil {
+		return nil
+	}
+	if origin, ok := bugle.ReadOrigin(envelope); ok {
+		return e.o.Tracer.Attempt(ctx, origin.RequestID, origin.TraceID)
+	}
+	events, err := e.store.EventsByID(ctx, []int64{eventID}) // what a channel sends does not have them
+	if err != nil || len(events) == 0 {
+		return nil // an attempt is worth more than its trace
+	}
+	return e.o.Tracer.Attempt(ctx, events[0].RequestID, events[0].TraceID)
 }
 
 func (e *Engine) envelope(ctx context.Context, eventID int64) ([]byte, error) {
@@ -536,6 +569,9 @@ func (e *Engine) finish(f *finished) {
 	}
 	if f.hook.Ordered && f.outcome.State == bugle.Pending {
 		l.inFlight++ // it holds the lane; once it is recorded the lane is read anew, with it at the head
+	}
+	if len(e.results) == 0 {
+		e.arrived = e.o.Clock.Now()
 	}
 	e.results = append(e.results, store.Result{DeliveryID: f.delivery.ID, WebhookID: l.id, Attempt: f.attempt, Outcome: f.outcome, Ordered: f.hook.Ordered})
 	if len(e.results) == 1 || len(e.results) == recordBatch {

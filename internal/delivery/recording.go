@@ -36,7 +36,7 @@ func (e *Engine) record(ctx context.Context) {
 		e.mu.Lock()
 		batch := e.results
 		e.results = nil
-		e.recording = len(batch)
+		e.recording, e.unrecorded = len(batch), e.arrived
 		health := map[int64]bugle.Health{}
 		for i := range batch {
 			if l := e.lanes[batch[i].WebhookID]; l != nil {

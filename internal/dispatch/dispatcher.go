@@ -16,15 +16,18 @@ import (
 
 	"github.com/buglehq/bugle"
 	"github.com/buglehq/bugle/internal/store"
+	"github.com/buglehq/bugle/internal/tracing"
 	"github.com/buglehq/bugle/personnel"
 	"github.com/buglehq/bugle/value"
 )
 
 // Options are how a Dispatcher works; zero fields take the values named.
 type Options struct {
-	Clock   clockwork.Clock // the real one
-	Log     *slog.Logger    // none
-	Workers int             // organizations that are worked on at the same time: one for each processor
+	Clock   clockwork.Clock  // the real one
+	Log     *slog.Logger     // none
+	Workers int              // organizations that are worked on at the same time: one for each processor
+	OnRun   func(*bugle.Run) // is told of every run that has ended, must be quick
+	Tracer  *tracing.Tracer  // of runs; nil: none
 }
 
 const (
@@ -280,9 +283,10 @@ func (d *Dispatcher) end(ctx context.Context, batch []decided) error {
 	for i := range batch {
 		ids[i] = batch[i].run.ID
 	}
+	var pending map[int64]bool
 	err := d.store.Update(ctx, func(tx *store.Tx) error {
-		pending, err := tx.StillPending(ids)
-		if err != nil {
+		var err error
+		if pending, err = tx.StillPending(ids); err != nil {
 			return err
 		}
 		for i := range batch {
@@ -308,6 +312,12 @@ func (d *Dispatcher) end(ctx context.Context, batch []decided) error {
 		return err
 	}
 	for i := range batch {
+		if r := batch[i].run; pending[r.ID] {
+			d.o.Tracer.Run(ctx, r, batch[i].event)
+			if d.o.OnRun != nil {
+				d.o.OnRun(r)
+			}
+		}
 		if r := batch[i].run; r.Error != "" && d.o.Log.Enabled(ctx, slog.LevelInfo) {
 			d.o.Log.InfoContext(ctx, "automation run ended", "run", r.ID, "automation", r.AutomationID, "event", r.EventID,
 				"status", r.Status, "field", r.ErrorField, "took", r.Took)

@@ -25,6 +25,9 @@ type dialect interface {
 	// place is the lowest place in a lane that may be given out at a time.
 	place(now int64) int64
 
+	// tables are what is migrated.
+	tables() tables
+
 	// isShared reports whether other processes may send deliveries from the same tables.
 	isShared() bool
 

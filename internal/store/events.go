@@ -101,6 +101,7 @@ func (tx *Tx) insertEvent(e *bugle.Event) error {
 	if err != nil {
 		return fmt.Errorf("write event %s: %w", e.Name, err)
 	}
+	tx.events = append(tx.events, eventMark{e.ID, e.Name})
 	return nil
 }
 

@@ -240,3 +240,20 @@ func migratePostgres(ctx context.Context, db *sql.DB, keep bool, log *slog.Logge
 	}
 	return postgresTables.migrate(ctx, db, keep, log, goose.WithSessionLocker(locker))
 }
+
+// Schema says how the tables stand to this program.
+func (s *Store) Schema(ctx context.Context) (Schema, error) {
+	return s.dialect.tables().schema(ctx, s.reading)
+}
+
+// checkTables returns an error unless the tables have what this program reads.
+func (s *Store) checkTables(ctx context.Context) error {
+	schema, err := s.Schema(ctx)
+	if err == nil {
+		err = schema.check()
+	}
+	if err == nil && len(schema.Missing) > 0 {
+		err = fmt.Errorf("%w: they lack %s; run bugle migrate, or start bugle serve", ErrOutdated, strings.Join(schema.Missing, ", "))
+	}
+	return err
+}

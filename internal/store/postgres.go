@@ -62,7 +62,7 @@ func (s *Store) openPostgres(ctx context.Context, name string, o Options) error 
 		config.RuntimeParams["default_transaction_read_only"] = "on"
 		s.dialect, s.readers = postgres{}, stdlib.OpenDB(*config)
 		s.reading = translated{s.readers, postgres{}}
-		return s.checkTables(ctx, postgresTables)
+		return s.checkTables(ctx)
 	}
 	db := stdlib.OpenDB(*config)
 	if err := s.startPostgres(ctx, db, config, o); err != nil {
@@ -197,6 +197,8 @@ func (d postgres) start(ctx context.Context, w *writer) error {
 
 func (postgres) isShared() bool { return true }
 
+func (postgres) tables() tables { return postgresTables }
+
 // place is that of the transaction: the clocks of several servers differ.
 func (postgres) place(int64) int64 { return 0 }
 
@@ -325,22 +327,4 @@ func (postgres) alone(ctx context.Context, s *Store, name string, fn func(ctx co
 		}
 	}()
 	return true, fn(ctx)
-}
-
-// checkTables returns an error unless the tables have what this program reads.
-func (s *Store) checkTables(ctx context.Context, t tables) error {
-	schema, err := t.schema(ctx, s.reading)
-	if err == nil {
-		err = schema.check()
-	}
-	if err == nil && len(schema.Missing) > 0 {
-		err = fmt.Errorf("%w: they lack %s; run bugle migrate, or start bugle serve", ErrOutdated, strings.Join(schema.Missing, ", "))
-	}
-	return err
-}
-
-// Version is that of the tables: the number of the last migration.
-func (s *Store) Version(ctx context.Context) (version int64, err error) {
-	err = s.view().one(ctx, []any{&version}, "SELECT COALESCE(MAX(version_id), 0) FROM goose_db_version WHERE is_applied")
-	return version, err
 }

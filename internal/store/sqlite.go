@@ -56,7 +56,7 @@ func (s *Store) readSQLite(ctx context.Context, path string) error {
 		return err
 	}
 	s.reading = s.readers
-	return s.checkTables(ctx, sqliteTables)
+	return s.checkTables(ctx)
 }
 
 // makeSQLite opens the file, which is made, with its folder, if there is none.
@@ -127,6 +127,8 @@ func (sqlite) end(*writer) error { return nil }
 func (sqlite) place(now int64) int64 { return now }
 
 func (sqlite) isShared() bool { return false }
+
+func (sqlite) tables() tables { return sqliteTables }
 
 // begin chooses too whether the commit waits for the disk.
 func (sqlite) begin(w *writer, u urgency) error {

@@ -19,6 +19,7 @@ import (
 	"github.com/jonboulle/clockwork"
 
 	"github.com/buglehq/bugle"
+	"github.com/buglehq/bugle/internal/tracing"
 	"github.com/buglehq/bugle/personnel"
 )
 
@@ -31,6 +32,7 @@ type Store struct {
 	unlock  func() error // nil unless Options.Exclusive
 	clock   clockwork.Clock
 	baseURL string
+	file    string // of SQLite; empty: it is PostgreSQL
 
 	node      *node      // nil: not one of those that share the database
 	announcer *announcer // nil: nobody shares it
@@ -39,6 +41,7 @@ type Store struct {
 	telling   sync.Mutex
 	committed []func(Committed)
 	dropped   func(paths []string)
+	onCommit  func(Commit)
 }
 
 // Options are how a Store is opened.
@@ -57,6 +60,18 @@ type Options struct {
 	// Dropped is told of the uploaded files that a change has left unused, once it is committed, by
 	// whoever made it. Nil: nobody is told.
 	Dropped func(paths []string)
+
+	// OnCommit is told of every commit, also of those that failed, and must be quick. Nil: nobody is told.
+	OnCommit func(Commit)
+}
+
+// A Commit is a transaction of the writer that has ended.
+type Commit struct {
+	Results bool // it had outcomes of attempts, which need not be on the disk; else it had changes
+	Jobs    int  // changes, or batches of outcomes, that shared it
+	Events  int  // written by them
+	Took    time.Duration
+	Err     error // nil if it was committed
 }
 
 // ErrInUse is returned by Open when a server has the database and another cannot have it too.
@@ -71,13 +86,13 @@ func Open(ctx context.Context, name string, o Options) (*Store, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Store{clock: o.Clock, baseURL: strings.TrimRight(o.BaseURL, "/"), dropped: o.Dropped}
+	s := &Store{clock: o.Clock, baseURL: strings.TrimRight(o.BaseURL, "/"), dropped: o.Dropped, onCommit: o.OnCommit}
 	path, isFile := strings.CutPrefix(name, "sqlite:")
 	var err error
 	shown := path
 	switch {
 	case isFile && path != "":
-		err = s.openFile(ctx, path, o)
+		s.file, err = path, s.openFile(ctx, path, o)
 	case strings.HasPrefix(name, "postgres://"), strings.HasPrefix(name, "postgresql://"):
 		shown, err = ShownName(name), s.openPostgres(ctx, name, o)
 	default:
@@ -200,11 +215,19 @@ func (s *Store) tell(c Committed) {
 func (s *Store) Update(ctx context.Context, fn func(tx *Tx) error) error {
 	var dropped []string
 	var taken []*personnel.Upload
+	var events []eventMark
+	ctx, end := tracing.Part(ctx, "change")
 	err := s.writer.do(ctx, func(tx *Tx) error {
 		err := fn(tx)
-		dropped, taken = tx.dropped, tx.taken
+		dropped, taken, events = tx.dropped, tx.taken, tx.events
 		return err
 	}, changes)
+	if err == nil {
+		for _, e := range events[:min(len(events), maxMarked)] {
+			tracing.Event(ctx, e.id, e.name)
+		}
+	}
+	end(err)
 	if err != nil {
 		return s.dialect.refused(err)
 	}
@@ -216,6 +239,9 @@ func (s *Store) Update(ctx context.Context, fn func(tx *Tx) error) error {
 	}
 	return nil
 }
+
+// maxMarked is how many events a trace shows of a change.
+const maxMarked = 32
 
 // View returns what reads run on: a pool of connections that do not wait for the writer.
 func (s *Store) view() conn { return conn{s.reading, s.dialect} }

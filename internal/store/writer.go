@@ -61,6 +61,13 @@ type Tx struct {
 	committed Committed           // what there will be to tell
 	dropped   []string            // paths of files that nothing refers to any more
 	taken     []*personnel.Upload // that resources took
+	events    []eventMark         // written
+}
+
+// An eventMark is an event that a change wrote.
+type eventMark struct {
+	id   int64
+	name string
 }
 
 // ErrClosed is returned for changes that come after Close, and ErrReadOnly for those to a database that was opened
@@ -177,6 +184,7 @@ func (w *writer) run() {
 func (w *writer) commit(group []*job, u urgency) {
 	var begun []*job
 	var txs []*Tx
+	started := time.Now()
 	err := w.dialect.begin(w, u)
 	for _, j := range group {
 		if !j.taken.CompareAndSwap(false, true) {
@@ -203,6 +211,13 @@ func (w *writer) commit(group []*job, u urgency) {
 		err = fmt.Errorf("commit: %w", err)
 	} else {
 		w.tell(txs)
+	}
+	if w.store.onCommit != nil && len(begun) > 0 {
+		c := Commit{Results: u == results, Jobs: len(begun), Took: time.Since(started), Err: err}
+		for _, tx := range txs {
+			c.Events += len(tx.events)
+		}
+		w.store.onCommit(c)
 	}
 	for _, j := range begun {
 		if j.err == nil {

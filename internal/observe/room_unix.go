@@ -1,0 +1,14 @@
+//go:build unix
+
+package observe
+
+import "golang.org/x/sys/unix"
+
+// freeBytes returns the room for this process on the disk of a folder.
+func freeBytes(folder string) (uint64, error) {
+	var s unix.Statfs_t
+	if err := unix.Statfs(folder, &s); err != nil {
+		return 0, err
+	}
+	return uint64(s.Bavail) * uint64(s.Bsize), nil
+}
