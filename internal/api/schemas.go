@@ -25,6 +25,7 @@ func components() *value.Array {
 	c.shared()
 	c.webhooks()
 	c.deliveries()
+	c.feed()
 	c.automations()
 	c.eventLog()
 	c.channels()

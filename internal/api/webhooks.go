@@ -155,6 +155,8 @@ func (s *server) webhookActions() {
 		fails: []int{http.StatusConflict}}, s.testWebhook)
 	action("secret", "GET", "update:webhook", doc{id: "getWebhookSecret", summary: "Get the secret", status: http.StatusOK, answer: "SecretData"}, s.showSecret)
 	action("rotate-secret", "POST", "update:webhook", doc{id: "rotateWebhookSecret", summary: "Replace the secret", status: http.StatusOK, answer: "WebhookData", body: "SecretRotation"}, s.rotateSecret)
+	action("feed", "GET", "view:webhook", doc{id: "getWebhookFeed", summary: "Pull what the webhook was to get", status: http.StatusOK, answer: "Feed",
+		about: "It needs the scope `view:delivery` too.", query: []string{"after", "feed_limit"}, fails: []int{http.StatusUnprocessableEntity}}, s.feed)
 	for _, change := range []struct {
 		name string
 		of   func(w *bugle.Webhook) error

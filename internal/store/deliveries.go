@@ -52,17 +52,23 @@ func scanDelivery(scan func(to ...any) error) (*bugle.Delivery, error) {
 	if e.Kind != "" {
 		d.Error = &e
 	}
-	switch state {
-	case stateDelivered:
-		d.State = bugle.Delivered
-	case stateFailed:
-		d.State = bugle.Failed
-	case stateCancelled:
-		d.State = bugle.Cancelled
-	default:
-		d.State, d.NextAttemptAt = bugle.Pending, fromMicroseconds(next)
+	if d.State = deliveryState(state); d.State == bugle.Pending {
+		d.NextAttemptAt = fromMicroseconds(next)
 	}
 	return &d, nil
+}
+
+// deliveryState is the word for a state of the table.
+func deliveryState(state int) bugle.DeliveryState {
+	switch state {
+	case stateDelivered:
+		return bugle.Delivered
+	case stateFailed:
+		return bugle.Failed
+	case stateCancelled:
+		return bugle.Cancelled
+	}
+	return bugle.Pending
 }
 
 // Deliveries returns a page of the organization's deliveries, newest first.

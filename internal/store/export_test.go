@@ -63,3 +63,9 @@ func MaxScanned(n int) (before int) {
 	before, maxScanned = maxScanned, n
 	return before
 }
+
+// MaxFeedBytes sets maxFeedBytes, and returns what it was.
+func MaxFeedBytes(n int) (before int) {
+	before, maxFeedBytes = maxFeedBytes, n
+	return before
+}
