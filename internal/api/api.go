@@ -83,6 +83,7 @@ func newServer(s *store.Store, o Options) *server {
 	serve(srv, srv.webhooks())
 	srv.webhookActions()
 	srv.deliveries()
+	srv.replays()
 	serve(srv, srv.automations())
 	srv.automationActions()
 	srv.automationLogs()

@@ -26,6 +26,7 @@ func components() *value.Array {
 	c.webhooks()
 	c.deliveries()
 	c.feed()
+	c.replays()
 	c.automations()
 	c.eventLog()
 	c.channels()

@@ -157,6 +157,9 @@ func (s *server) webhookActions() {
 	action("rotate-secret", "POST", "update:webhook", doc{id: "rotateWebhookSecret", summary: "Replace the secret", status: http.StatusOK, answer: "WebhookData", body: "SecretRotation"}, s.rotateSecret)
 	action("feed", "GET", "view:webhook", doc{id: "getWebhookFeed", summary: "Pull what the webhook was to get", status: http.StatusOK, answer: "Feed",
 		about: "It needs the scope `view:delivery` too.", query: []string{"after", "feed_limit"}, fails: []int{http.StatusUnprocessableEntity}}, s.feed)
+	action("replay", "POST", "update:delivery", doc{id: "replayWebhook", summary: "Send a part of the past again", status: http.StatusAccepted, answer: "ReplayData", body: "Replay",
+		fails: []int{http.StatusConflict}}, s.startReplay)
+	action("replays", "GET", "view:delivery", doc{id: "listWebhookReplays", summary: "List the replays of a webhook", status: http.StatusOK, answer: "ReplayPage", query: paging}, s.webhookReplays)
 	for _, change := range []struct {
 		name string
 		of   func(w *bugle.Webhook) error

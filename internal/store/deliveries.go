@@ -20,6 +20,7 @@ type DeliveryFilter struct {
 	States        []bugle.DeliveryState // any of them
 	Channel       string                // of messages
 	Event         string
+	Events        []string // any of them
 	RequestID     string
 	RequestPrefix string          // how the request id begins
 	Since         time.Time       // created at this time or later
@@ -178,6 +179,13 @@ func (f *DeliveryFilter) conditions() (*logFilter, error) {
 	}
 	if f.Event != "" {
 		add(fmt.Sprintf(event, "name")+" = ?", f.Event)
+	}
+	if len(f.Events) > 0 {
+		names := make([]any, len(f.Events))
+		for i, name := range f.Events {
+			names[i] = name
+		}
+		add(fmt.Sprintf(event, "name")+" IN (?"+strings.Repeat(", ?", len(names)-1)+")", names...)
 	}
 	if f.RequestID != "" {
 		add(fmt.Sprintf(event, "request_id")+" = ?", f.RequestID)

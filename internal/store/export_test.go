@@ -69,3 +69,9 @@ func MaxFeedBytes(n int) (before int) {
 	before, maxFeedBytes = maxFeedBytes, n
 	return before
 }
+
+// ReplaySteps sets replayStep and replayScan, and returns what they were.
+func ReplaySteps(step, scan int) (stepBefore, scanBefore int) {
+	stepBefore, scanBefore, replayStep, replayScan = replayStep, replayScan, step, scan
+	return stepBefore, scanBefore
+}

@@ -144,6 +144,7 @@ type Committed struct {
 	Runs       bool          // there are new pending runs of automations
 	Sendings   bool          // there are new sendings of messages, or their times changed
 	Retries    bool          // deliveries that waited for another attempt need not wait any more
+	Replays    bool          // there are new replays
 }
 
 // Notify adds who is told after a commit, before those who wait for it. It is called one commit at

@@ -260,8 +260,9 @@ func (w *writer) tell(txs []*Tx) {
 		all.Runs = all.Runs || tx.committed.Runs
 		all.Sendings = all.Sendings || tx.committed.Sendings
 		all.Retries = all.Retries || tx.committed.Retries
+		all.Replays = all.Replays || tx.committed.Replays
 	}
-	if len(all.Deliveries)+len(all.Webhooks)+len(all.Recorded)+len(all.Finished) > 0 || all.Runs || all.Sendings || all.Retries {
+	if len(all.Deliveries)+len(all.Webhooks)+len(all.Recorded)+len(all.Finished) > 0 || all.Runs || all.Sendings || all.Retries || all.Replays {
 		for _, committed := range w.store.committed {
 			committed(all)
 		}
