@@ -49,6 +49,8 @@ type Webhook struct {
 	CreatedAt      time.Time
 	UpdatedAt      time.Time
 	Health         Health
+	Incident       Incident
+	DisablesAt     time.Time // DisableAt, by what its organization has set
 	Channel        string       // of messages, if this is the lane of one; empty: it is a webhook
 	Settings       *value.Array // of the channel
 }
@@ -73,6 +75,7 @@ type Health struct {
 	ConsecutiveFailures int
 	LastSuccessAt       time.Time // zero: never
 	LastFailureAt       time.Time // zero: never
+	FailingSince        time.Time // the first failure after the last success; zero: there was none, or it is not known
 }
 
 // State returns the word for h.
@@ -89,8 +92,11 @@ func (h Health) State() HealthState {
 // After returns h once one more attempt ended.
 func (h Health) After(ok bool, ended time.Time) Health {
 	if ok {
-		h.ConsecutiveFailures, h.LastSuccessAt = 0, ended
+		h.ConsecutiveFailures, h.LastSuccessAt, h.FailingSince = 0, ended, time.Time{}
 	} else {
+		if h.FailingSince.IsZero() {
+			h.FailingSince = ended
+		}
 		h.ConsecutiveFailures++
 		h.LastFailureAt = ended
 	}

@@ -296,7 +296,7 @@ func TestHealth(t *testing.T) {
 	wantState(Tripped, 1)
 	h = h.After(true, at.Add(2*time.Second))
 	wantState(Healthy, 4)
-	if want := (Health{0, at.Add(2 * time.Second), at.Add(time.Second)}); h != want {
+	if want := (Health{LastSuccessAt: at.Add(2 * time.Second), LastFailureAt: at.Add(time.Second)}); h != want {
 		t.Errorf("health is %+v, want %+v", h, want)
 	}
 	if w := (Webhook{MaxConcurrency: 4, Ordered: true}); w.Slots(w.Health) != 1 {

@@ -119,7 +119,7 @@ func (c serverConfig) storageFolder() string {
 
 // serve runs the server until ctx is done: the API writes changes, their events and what is owed
 // for them, the dispatcher does what automations say, the sender makes deliveries of messages, the replayer sends the past
-// again, and the engine sends what is owed.
+// again, the keeper tells people of webhooks that fail, and the engine sends what is owed.
 func serve(ctx context.Context, c serverConfig) error {
 	base := c.publicURL
 	if base == "" {
@@ -145,6 +145,7 @@ func serve(ctx context.Context, c serverConfig) error {
 	dispatcher := dispatch.NewDispatcher(db, dispatch.Options{Log: c.log})
 	sender := dispatch.NewSender(db, dispatch.SenderOptions{Log: c.log})
 	replayer := dispatch.NewReplayer(db, dispatch.ReplayerOptions{Log: c.log})
+	keeper := dispatch.NewKeeper(db, dispatch.KeeperOptions{Log: c.log})
 	if _, err := db.EnsureOrganization(ctx, firstOrganization); err != nil {
 		return err
 	}
@@ -169,6 +170,7 @@ func serve(ctx context.Context, c serverConfig) error {
 	acts.Go(func() { dispatcher.Run(acting) })
 	acts.Go(func() { sender.Run(acting) })
 	acts.Go(func() { replayer.Run(acting) })
+	acts.Go(func() { keeper.Run(acting) })
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(c.listener) }()
 	if err = c.started(db); ctx.Err() != nil {

@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
 
+	"github.com/buglehq/bugle"
 	"github.com/buglehq/bugle/internal/store"
 	"github.com/buglehq/bugle/personnel"
 )
@@ -28,6 +30,7 @@ type settingsPage struct {
 	frame
 	Form    *form
 	Inputs  []input
+	Alerts  []input
 	Example string // how the visitor's name is displayed
 }
 
@@ -45,6 +48,7 @@ func (s *server) renderSettings(v *visit, status int, f *form) error {
 		{Name: "time_zone", Label: "Time zone", Kind: inputText, Required: true, Max: 64, Value: v.organization.TimeZone, Placeholder: "Europe/Berlin",
 			Help: "In which times are shown to those who have chosen none, such as Europe/Berlin or America/New_York."},
 	})
+	p.Alerts = f.fill(alertInputs(v.organization))
 	user, err := s.store.Get(v.Context(), v.actor.OrganizationID, &personnel.User, v.actor.UserID)
 	if err != nil {
 		return err
@@ -76,17 +80,50 @@ func (s *server) saveSettings(v *visit) error {
 	if problem := checkTimeZone(fields["time_zone"]); problem != "" {
 		f.add("time_zone", problem)
 	}
+	days, err := strconv.Atoi(strings.TrimSpace(f.Get("disable_after_days")))
+	withAlerts := f.Has("disable_after_days")
+	if withAlerts && err != nil {
+		f.add("disable_after_days", "This must be a whole number.")
+	}
 	if f.Failed() {
 		return s.renderSettings(v, http.StatusUnprocessableEntity, f)
 	}
 	err = s.store.Update(v.Context(), func(tx *store.Tx) error {
+		if withAlerts {
+			if err := tx.SetAlerts(v.actor.OrganizationID, f.Get("alert_mail") != "", f.Get("alert_channel"), days); err != nil {
+				return err
+			}
+		}
 		return tx.SetOrganization(v.actor.OrganizationID, fields["name"], fields["display_name_format"], fields["time_zone"])
 	})
+	if f.take(err) {
+		return s.renderSettings(v, http.StatusUnprocessableEntity, f)
+	}
 	if err != nil {
 		return err
 	}
 	v.flash("success", "Saved.")
 	return v.redirect("/settings")
+}
+
+// alertInputs are how people are told of webhooks that fail.
+func alertInputs(o *bugle.Organization) []input {
+	var channels []option
+	for _, c := range bugle.Channels {
+		if c.Reach == bugle.Posted {
+			channels = append(channels, option{Value: c.Name, Label: c.Label})
+		}
+	}
+	mail := ""
+	if o.AlertMail {
+		mail = "1"
+	}
+	return []input{
+		{Name: "alert_mail", Label: "Mail people who may see webhooks", Kind: inputSwitch, Value: mail, Help: "They get a notification here in any case. Mails need the channel Email to be set up."},
+		{Name: "alert_channel", Label: "Post to a channel too", Kind: inputSelect, Blank: "None", Options: channels, Value: o.AlertChannel},
+		{Name: "disable_after_days", Label: "Disable after days of failure", Kind: inputNumber, Required: true, Value: strconv.Itoa(o.DisableAfterDays),
+			Help: "A webhook that has not delivered anything for so many days is disabled, a day after its people were told that it will be. 0: never."},
+	}
 }
 
 type targetsPage struct {

@@ -122,14 +122,15 @@ func webhookData(w *bugle.Webhook, inFull bool) *value.Array {
 		"secret", secret, "status", string(w.Status), "timeout_seconds", int64(w.TimeoutSeconds), "max_attempts", int64(w.MaxAttempts),
 		"retry_schedule", schedule, "max_concurrency", int64(w.MaxConcurrency), "rate_per_second", rate, "ordered", w.Ordered,
 		"headers", headers, "created_at", bugle.FormatTime(w.CreatedAt), "updated_at", bugle.FormatTime(w.UpdatedAt),
-		"health", healthData(w.Health))
+		"health", healthData(w))
 }
 
-func healthData(h bugle.Health) *value.Array {
+func healthData(w *bugle.Webhook) *value.Array {
+	h := w.Health
 	return value.Map(
 		"state", string(h.State()), "consecutive_failures", int64(h.ConsecutiveFailures),
 		"last_success_at", timeOrNull(h.LastSuccessAt), "last_failure_at", timeOrNull(h.LastFailureAt),
-		"disable_at", nil)
+		"disable_at", timeOrNull(w.DisablesAt))
 }
 
 func timeOrNull(t time.Time) any {

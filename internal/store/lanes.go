@@ -217,8 +217,8 @@ func (tx *Tx) record(list []Result, health map[int64]bugle.Health) error {
 		}
 	}
 	for id, h := range health {
-		err := tx.exec("UPDATE lanes SET consecutive_failures = $1, last_success_us = $2, last_failure_us = $3 WHERE webhook_id = $4",
-			h.ConsecutiveFailures, microseconds(h.LastSuccessAt), microseconds(h.LastFailureAt), id)
+		err := tx.exec("UPDATE lanes SET consecutive_failures = $1, last_success_us = $2, last_failure_us = $3, failing_since_us = $4 WHERE webhook_id = $5",
+			h.ConsecutiveFailures, microseconds(h.LastSuccessAt), microseconds(h.LastFailureAt), microseconds(h.FailingSince), id)
 		if err != nil {
 			return err
 		}
@@ -317,6 +317,7 @@ func (tx *Tx) recordFailure(r *Result) error {
 	n, err := tx.count("UPDATE webhooks SET status = 'disabled', updated_us = $1 WHERE id = $2 AND status <> 'disabled'", tx.now.UnixMicro(), r.WebhookID)
 	if n > 0 {
 		tx.committed.Webhooks = append(tx.committed.Webhooks, r.WebhookID)
+		err = tx.exec("UPDATE lanes SET gone_us = $1 WHERE webhook_id = $2", tx.now.UnixMicro(), r.WebhookID) // of which people are told
 	}
 	return err
 }

@@ -33,3 +33,15 @@ CREATE TABLE replays (
 );
 CREATE INDEX replays_running ON replays (updated_us) WHERE state = 'running';
 CREATE INDEX replays_organization ON replays (organization_id, id);
+
+-- Since when a webhook has failed, and what its people were told of that; 0: it does not, or they were not.
+ALTER TABLE lanes ADD COLUMN failing_since_us INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE lanes ADD COLUMN told_us INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE lanes ADD COLUMN warned_us INTEGER NOT NULL DEFAULT 0; -- that it will be disabled
+ALTER TABLE lanes ADD COLUMN gone_us INTEGER NOT NULL DEFAULT 0;   -- it was disabled by a 410, of which nobody was told yet
+CREATE INDEX lanes_troubled ON lanes (webhook_id) WHERE failing_since_us <> 0 OR told_us <> 0 OR gone_us <> 0;
+
+-- How an organization's people are told of webhooks that fail, and when such are disabled.
+ALTER TABLE organizations ADD COLUMN alert_mail BOOLEAN NOT NULL DEFAULT TRUE;
+ALTER TABLE organizations ADD COLUMN alert_channel TEXT NOT NULL DEFAULT '';     -- that is posted to; empty: none
+ALTER TABLE organizations ADD COLUMN disable_after_days INTEGER NOT NULL DEFAULT 0; -- 0: never
