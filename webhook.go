@@ -50,7 +50,7 @@ type Webhook struct {
 	UpdatedAt      time.Time
 	Health         Health
 	Incident       Incident
-	DisablesAt     time.Time // DisableAt, by what its organization has set
+	DisablesAt     time.Time    // DisableAt, by what its organization has set
 	Channel        string       // of messages, if this is the lane of one; empty: it is a webhook
 	Settings       *value.Array // of the channel
 }
@@ -101,6 +101,51 @@ func (h Health) After(ok bool, ended time.Time) Health {
 		h.LastFailureAt = ended
 	}
 	return h
+}
+
+// Pauses between the probes of a lane that has tripped.
+const (
+	firstProbe = time.Second
+	lastProbe  = 5 * time.Minute
+)
+
+// A Pace keeps a lane from burning the attempts of everything that waits while its receiver is down, and from falling upon
+// the receiver when it is back. The zero Pace holds nothing back.
+type Pace struct {
+	Limit   int       // requests under way at once; 0: what the webhook allows
+	NextAt  time.Time // none goes out before
+	probing int       // probes that failed one after the other
+}
+
+// After returns the pace once an attempt has ended, after which the receiver has health h. A lane that has tripped sends one
+// request at a time, at 1 s, 2 s, 4 s … up to 5 minutes after the one before. Once one delivers, each that does lets one
+// more be under way beside the others, so that they double with every round, until the webhook's own limit is reached; one
+// that fails meanwhile halves them.
+func (p Pace) After(ok bool, h Health, w *Webhook, ended time.Time) Pace {
+	switch {
+	case w.Ordered: // one after the other anyway, by its schedule
+		return Pace{}
+	case !ok && ended.Before(p.NextAt): // it was under way beside the one that failed before
+		return p
+	case !ok && h.State() == Tripped:
+		pause := min(firstProbe<<min(p.probing, 16), lastProbe)
+		return Pace{Limit: 1, NextAt: ended.Add(pause), probing: p.probing + 1}
+	case p.Limit == 0:
+		return p
+	case !ok:
+		return Pace{Limit: max(p.Limit/2, 1)}
+	case p.Limit+1 >= w.MaxConcurrency:
+		return Pace{}
+	}
+	return Pace{Limit: p.Limit + 1}
+}
+
+// Slots returns how many of a webhook's slots may be used.
+func (p Pace) Slots(all int) int {
+	if p.Limit > 0 {
+		return min(p.Limit, all)
+	}
+	return all
 }
 
 // DefaultRetrySchedule covers an outage of a day and a half, with nine attempts.

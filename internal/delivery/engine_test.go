@@ -853,16 +853,29 @@ func TestEngine_trippedLaneSendsOneAtATime(t *testing.T) {
 	if state := r.webhook(w).Health.State(); state != bugle.Tripped {
 		t.Fatalf("after %d failures the webhook is %s", bugle.TripAfter, state)
 	}
-	down.Store(false)
 	ids := r.send(w, 20)
+	if ready, at := r.engine.readyOf(w.ID); ready || !at.Equal(r.clock.Now().Add(time.Second)) {
+		t.Errorf("after it tripped the lane is ready: %t, or at %v", ready, at)
+	}
+	r.advance(time.Second)
+	r.await(ids[0], bugle.Pending, 1) // a probe, and no other
+	down.Store(false)
+	r.advance(2*time.Second - time.Millisecond)
+	r.want(ids[1], bugle.Pending, 0)
+	r.advance(time.Millisecond)
 	r.until("one request", func() bool { return under.Load() == 1 })
 	if ready, _ := r.engine.readyOf(w.ID); ready {
 		t.Error("a second request would be sent")
 	}
-	step <- struct{}{} // it delivers
-	r.until("all slots to be used", func() bool { return under.Load() == 5 })
+	for _, n := range []int32{2, 3, 4, 5, 5} {
+		step <- struct{}{} // one delivers
+		r.until("one slot more to be used", func() bool { return under.Load() == n })
+		if ready, _ := r.engine.readyOf(w.ID); ready {
+			t.Errorf("more than %d requests would be sent", n)
+		}
+	}
 	r.until("the webhook to be healthy", func() bool { return r.webhook(w).Health.State() == bugle.Healthy })
-	for range len(ids) - 1 {
+	for range len(ids) - 1 - 5 {
 		step <- struct{}{}
 	}
 	r.await(ids[19], bugle.Delivered, 1)
