@@ -19,6 +19,9 @@ type Organization struct {
 	AlertMail        bool   // people who may see webhooks are told by mail too of those that fail
 	AlertChannel     string // that is told of them; empty: none is
 	DisableAfterDays int    // of nothing but failures, after which a webhook is disabled; 0: never
+
+	HeldAt    time.Time // since when what it sends is made, and waits; zero: it does not
+	Releasing Release   // what is being done with what was held, ReleaseDigest or ReleaseDrop; empty: nothing yet
 }
 
 // MaxDisableAfterDays is how long a webhook may be let fail before it is disabled.

@@ -51,6 +51,7 @@ type Webhook struct {
 	Health         Health
 	Incident       Incident
 	DisablesAt     time.Time    // DisableAt, by what its organization has set
+	Held           bool         // its organization is: what it is owed waits
 	Channel        string       // of messages, if this is the lane of one; empty: it is a webhook
 	Settings       *value.Array // of the channel
 }

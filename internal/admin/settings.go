@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -19,6 +20,8 @@ import (
 func (s *server) settings() {
 	s.page("GET /settings", "update_organization", s.showSettings)
 	s.page("POST /settings", "update_organization", s.saveSettings)
+	s.page("POST /settings/hold", "update_organization", s.holdEverything)
+	s.page("POST /settings/release", "update_organization", s.releaseHeld)
 	s.page("GET /targets", "view_any_webhook", s.showTargets)
 	s.accounts()
 	s.roles()
@@ -103,6 +106,49 @@ func (s *server) saveSettings(v *visit) error {
 		return err
 	}
 	v.flash("success", "Saved.")
+	return v.redirect("/settings")
+}
+
+// holdEverything lets what the organization sends wait.
+func (s *server) holdEverything(v *visit) error {
+	err := s.store.Update(v.Context(), func(tx *store.Tx) error {
+		_, err := tx.Hold(v.actor.OrganizationID)
+		return err
+	})
+	if errors.Is(err, bugle.ErrConflict) {
+		v.flash("info", "It is held already.")
+		return v.redirect("/settings")
+	}
+	if err != nil {
+		return err
+	}
+	v.flash("success", "Everything that is sent is held from now on.")
+	return v.redirect("/settings")
+}
+
+// releaseHeld ends the hold, in the way that was chosen.
+func (s *server) releaseHeld(v *visit) error {
+	f, err := v.form()
+	if err != nil {
+		return err
+	}
+	how := bugle.Release(f.Get("do"))
+	err = s.store.Update(v.Context(), func(tx *store.Tx) error {
+		_, err := tx.Release(v.actor.OrganizationID, how)
+		return err
+	})
+	if errors.Is(err, bugle.ErrConflict) {
+		v.flash("info", "It is not held any more, or being released already.")
+		return v.redirect("/settings")
+	}
+	if err != nil {
+		return err
+	}
+	if how == bugle.ReleaseDeliver {
+		v.flash("success", "The hold is over: what was held is being sent.")
+	} else {
+		v.flash("success", "The hold ends as soon as what was held is cancelled.")
+	}
 	return v.redirect("/settings")
 }
 

@@ -52,3 +52,35 @@ func TestWebhook_failingIsShown(t *testing.T) {
 	p.has(p.page("/webhooks/1"), "It has failed since", "12 times in a row", "Unless it delivers, it is disabled")
 	p.has(p.page("/notifications"), "Relay &lt;1&gt;", "/webhooks/1")
 }
+
+func TestSettings_hold(t *testing.T) {
+	p := newDeliveriesPanel(t)
+	storetest.AddWebhook(t, p.store, "https://example.com/hook", nil)
+	p.lacks(p.page("/webhooks"), "is held since")
+	p.has(p.page("/settings"), `action="/settings/hold"`)
+	p.post("/settings/hold", nil)
+	p.has(p.page("/settings"), "Everything that is sent is held from now on.", `action="/settings/release"`)
+	p.has(p.page("/webhooks"), "Everything that is sent is held since", `href="/settings#hold"`)
+	p.post("/settings/hold", nil)
+	p.has(p.page("/settings"), "It is held already.")
+	p.users("Jane Roe")
+	p.has(p.page("/webhook-logs/1"), "It is held.")
+	if status, _, _ := p.by(p.client, http.MethodPost, "/settings/release", url.Values{"do": {"burn"}}); status != http.StatusUnprocessableEntity {
+		t.Errorf("an unknown way is answered %d", status)
+	}
+	p.post("/settings/release", url.Values{"do": {"drop"}})
+	p.has(p.page("/settings"), "The hold is about to end.", "What was held is being cancelled.")
+	p.post("/settings/release", url.Values{"do": {"deliver"}})
+	p.has(p.page("/settings"), "being released already")
+	if err := dispatch.NewKeeper(p.store, dispatch.KeeperOptions{Clock: p.clock}).Round(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	p.lacks(p.page("/webhooks"), "is held since")
+	p.has(p.page("/webhook-logs/1"), "It was never sent. It was held, and dropped")
+	reader := p.inviteWith("reader", "view_any_webhook")
+	for _, path := range []string{"/settings/hold", "/settings/release"} {
+		if status, _, _ := p.by(reader, http.MethodPost, path, url.Values{}); status != http.StatusForbidden {
+			t.Errorf("%s without the permission is answered %d", path, status)
+		}
+	}
+}

@@ -84,6 +84,7 @@ func newServer(s *store.Store, o Options) *server {
 	srv.webhookActions()
 	srv.deliveries()
 	srv.replays()
+	srv.hold()
 	serve(srv, srv.automations())
 	srv.automationActions()
 	srv.automationLogs()

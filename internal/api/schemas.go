@@ -27,6 +27,7 @@ func components() *value.Array {
 	c.deliveries()
 	c.feed()
 	c.replays()
+	c.hold()
 	c.automations()
 	c.eventLog()
 	c.channels()

@@ -1469,3 +1469,42 @@ func TestEngine_reportsEveryAttempt(t *testing.T) {
 		t.Errorf("outcomes are %+v and %+v", first.Outcome, second.Outcome)
 	}
 }
+
+// While an organization is held its lanes send nothing, also after a restart, and go on once it is released.
+func TestEngine_holdKeepsDeliveries(t *testing.T) {
+	r := startRig(t)
+	to := r.receiver(status(200))
+	w := r.hook(to.URL, nil)
+	r.await(r.sendOne(w), bugle.Delivered, 1)
+	storetest.Change(t, r.store, func(tx *store.Tx) error { _, err := tx.Hold(1); return err })
+	held := r.send(w, 3)
+	r.stop()
+	r.start()
+	held = append(held, r.send(w, 2)...)
+	r.until("the lane to be read", func() bool {
+		return r.locked(func() bool { l := r.engine.lanes[w.ID]; return l != nil && l.hook != nil && !l.loading })
+	})
+	for _, id := range held {
+		r.want(id, bugle.Pending, 0)
+	}
+	storetest.Change(t, r.store, func(tx *store.Tx) error { _, err := tx.Release(1, bugle.ReleaseDrop); return err })
+	for over := false; !over; {
+		var err error
+		if over, err = r.store.StepRelease(t.Context(), 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.await(r.sendOne(w), bugle.Delivered, 1)
+	for _, id := range held {
+		r.want(id, bugle.Cancelled, 0)
+	}
+	storetest.Change(t, r.store, func(tx *store.Tx) error { _, err := tx.Hold(1); return err })
+	held = r.send(w, 3)
+	storetest.Change(t, r.store, func(tx *store.Tx) error { _, err := tx.Release(1, bugle.ReleaseDeliver); return err })
+	for _, id := range held {
+		r.await(id, bugle.Delivered, 1)
+	}
+	if n := to.len(); n != 5 {
+		t.Errorf("the receiver has had %d requests, want 5", n)
+	}
+}

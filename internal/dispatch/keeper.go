@@ -18,11 +18,12 @@ type KeeperOptions struct {
 	Log   *slog.Logger    // none
 }
 
-// A Keeper looks after webhooks while Run runs: it tells people of those that fail, and of those that are well again, and
-// disables what has failed for too long.
+// A Keeper looks after webhooks while Run runs: it tells people of those that fail, and of those that are well again,
+// disables what has failed for too long, and does away with what was held.
 type Keeper struct {
 	store *store.Store
 	o     KeeperOptions
+	wake  chan struct{}
 }
 
 const (
@@ -30,7 +31,8 @@ const (
 	keepAtATime = 500 // webhooks that are read at a time
 )
 
-// NewKeeper returns a keeper of the store's webhooks.
+// NewKeeper returns a keeper of the store's webhooks. It is told of holds that end, so that there must be no change to the
+// store before.
 func NewKeeper(s *store.Store, o KeeperOptions) *Keeper {
 	if o.Clock == nil {
 		o.Clock = clockwork.NewRealClock()
@@ -38,7 +40,16 @@ func NewKeeper(s *store.Store, o KeeperOptions) *Keeper {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Keeper{store: s, o: o}
+	k := &Keeper{store: s, o: o, wake: make(chan struct{}, 1)}
+	s.Notify(func(c store.Committed) {
+		if c.Holds {
+			select {
+			case k.wake <- struct{}{}:
+			default:
+			}
+		}
+	})
+	return k
 }
 
 // Run looks after webhooks until ctx is done.
@@ -50,14 +61,33 @@ func (k *Keeper) Run(ctx context.Context) {
 		timer := k.o.Clock.NewTimer(keepEvery)
 		select {
 		case <-ctx.Done():
+		case <-k.wake:
 		case <-timer.Chan():
 		}
 		timer.Stop()
 	}
 }
 
-// Round looks at each webhook that fails, or failed a while ago.
+// Round ends the holds that are to be ended, and looks at each webhook that fails, or failed a while ago.
 func (k *Keeper) Round(ctx context.Context) error {
+	return errors.Join(k.release(ctx), k.watch(ctx))
+}
+
+// release works on each organization that is being released until its hold is over.
+func (k *Keeper) release(ctx context.Context) error {
+	ids, err := k.store.Releasing(ctx, keepAtATime)
+	for _, id := range ids {
+		for over := false; !over && err == nil && ctx.Err() == nil; {
+			over, err = k.store.StepRelease(ctx, id)
+		}
+		if err == nil && ctx.Err() == nil {
+			k.o.Log.InfoContext(ctx, "hold ended", "organization", id)
+		}
+	}
+	return err
+}
+
+func (k *Keeper) watch(ctx context.Context) error {
 	var failed error
 	for above := int64(0); ; {
 		ids, err := k.store.Troubled(ctx, above, keepAtATime)

@@ -75,3 +75,9 @@ func ReplaySteps(step, scan int) (stepBefore, scanBefore int) {
 	stepBefore, scanBefore, replayStep, replayScan = replayStep, replayScan, step, scan
 	return stepBefore, scanBefore
 }
+
+// ReleaseSteps sets releaseStep and digestStep, and returns what they were.
+func ReleaseSteps(step, digests int) (stepBefore, digestsBefore int) {
+	stepBefore, digestsBefore, releaseStep, digestStep = releaseStep, digestStep, step, digests
+	return stepBefore, digestsBefore
+}

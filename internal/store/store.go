@@ -145,6 +145,7 @@ type Committed struct {
 	Sendings   bool          // there are new sendings of messages, or their times changed
 	Retries    bool          // deliveries that waited for another attempt need not wait any more
 	Replays    bool          // there are new replays
+	Holds      bool          // a hold is to be ended
 }
 
 // Notify adds who is told after a commit, before those who wait for it. It is called one commit at

@@ -13,7 +13,7 @@ import (
 const webhookColumns = `w.id, w.organization_id, w.name, w.description, w.url, w.method, w.secret, w.old_secret, w.old_secret_us,
 	w.status, w.timeout_seconds, w.max_attempts, w.retry_schedule, w.max_concurrency, w.rate_per_second, w.ordered, w.headers,
 	w.created_us, w.updated_us, w.channel, w.settings, l.consecutive_failures, l.last_success_us, l.last_failure_us,
-	l.failing_since_us, l.told_us, l.warned_us, l.gone_us, o.disable_after_days`
+	l.failing_since_us, l.told_us, l.warned_us, l.gone_us, o.disable_after_days, o.held_us <> 0`
 
 const fromWebhooks = ` FROM webhooks w JOIN lanes l ON l.webhook_id = w.id JOIN organizations o ON o.id = w.organization_id `
 
@@ -25,7 +25,7 @@ func scanWebhook(scan func(to ...any) error) (*bugle.Webhook, error) {
 	err := scan(&w.ID, &w.OrganizationID, &w.Name, &w.Description, &w.URL, &w.Method, &w.Secret, &w.OldSecret, &oldSecret,
 		&w.Status, &w.TimeoutSeconds, &w.MaxAttempts, &schedule, &w.MaxConcurrency, &w.RatePerSecond, &w.Ordered, &headers,
 		&created, &updated, &w.Channel, &settings, &w.Health.ConsecutiveFailures, &success, &failure,
-		&failing, &told, &warned, &gone, &disableAfter)
+		&failing, &told, &warned, &gone, &disableAfter, &w.Held)
 	if err != nil {
 		return nil, err
 	}
@@ -191,9 +191,14 @@ func (s *Store) WebhooksByID(ctx context.Context, organizationID int64, ids []in
 	return list, nil
 }
 
-// LaneWebhook returns a webhook, or the lane of a channel, by its id alone, for the delivery engine.
+// LaneWebhook returns a webhook, or the lane of a channel, by its id alone, for the delivery engine. While its organization
+// is held it is paused, whatever its own status is.
 func (s *Store) LaneWebhook(ctx context.Context, id int64) (*bugle.Webhook, error) {
-	return findWebhook(ctx, s.view(), "WHERE w.id = $1", id)
+	w, err := findWebhook(ctx, s.view(), "WHERE w.id = $1", id)
+	if err == nil && w.Held && w.Status == bugle.Active {
+		w.Status = bugle.Paused
+	}
+	return w, err
 }
 
 // AddWebhook writes a new webhook and gives it its id and times.

@@ -38,7 +38,7 @@ func wantWebhook(t *testing.T, s *store.Store, want *bugle.Webhook) {
 func TestWebhook_everyFieldReadsBack(t *testing.T) {
 	for i, v := 0, reflect.ValueOf(fullWebhook()); i < v.NumField(); i++ {
 		name := v.Type().Field(i).Name
-		if v.Field(i).IsZero() && !slices.Contains([]string{"ID", "CreatedAt", "UpdatedAt", "Health", "Incident", "DisablesAt", "Channel", "Settings"}, name) {
+		if v.Field(i).IsZero() && !slices.Contains([]string{"ID", "CreatedAt", "UpdatedAt", "Health", "Incident", "DisablesAt", "Held", "Channel", "Settings"}, name) {
 			t.Fatalf("the webhook of this test is without %s", name)
 		}
 	}

@@ -261,8 +261,9 @@ func (w *writer) tell(txs []*Tx) {
 		all.Sendings = all.Sendings || tx.committed.Sendings
 		all.Retries = all.Retries || tx.committed.Retries
 		all.Replays = all.Replays || tx.committed.Replays
+		all.Holds = all.Holds || tx.committed.Holds
 	}
-	if len(all.Deliveries)+len(all.Webhooks)+len(all.Recorded)+len(all.Finished) > 0 || all.Runs || all.Sendings || all.Retries || all.Replays {
+	if len(all.Deliveries)+len(all.Webhooks)+len(all.Recorded)+len(all.Finished) > 0 || all.Runs || all.Sendings || all.Retries || all.Replays || all.Holds {
 		for _, committed := range w.store.committed {
 			committed(all)
 		}

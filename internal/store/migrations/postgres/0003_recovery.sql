@@ -45,3 +45,25 @@ CREATE INDEX lanes_troubled ON lanes (webhook_id) WHERE failing_since_us <> 0 OR
 ALTER TABLE organizations ADD COLUMN alert_mail BOOLEAN NOT NULL DEFAULT TRUE;
 ALTER TABLE organizations ADD COLUMN alert_channel TEXT COLLATE "C" NOT NULL DEFAULT '';     -- that is posted to; empty: none
 ALTER TABLE organizations ADD COLUMN disable_after_days BIGINT NOT NULL DEFAULT 0; -- 0: never
+
+-- While an organization is held its deliveries are made, and wait. Those above held_after_id are made during the hold. What
+-- is to become of them is said by release: up to held_until_id they are cancelled in steps, for which held_after_id follows,
+-- and then the hold is over.
+ALTER TABLE organizations ADD COLUMN held_us BIGINT NOT NULL DEFAULT 0; -- 0: it is not
+ALTER TABLE organizations ADD COLUMN held_after_id BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE organizations ADD COLUMN held_until_id BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE organizations ADD COLUMN release TEXT COLLATE "C" NOT NULL DEFAULT '' CHECK (release IN ('', 'digest', 'drop'));
+
+-- Why a delivery was cancelled; empty: a person did it, or its webhook was deleted.
+ALTER TABLE deliveries ADD COLUMN cancelled_for TEXT COLLATE "C" NOT NULL DEFAULT '';
+
+-- What a digest has to say of what was held, until it is made.
+CREATE TABLE hold_digests (
+    organization_id BIGINT NOT NULL REFERENCES organizations (id),
+    webhook_id      BIGINT NOT NULL,
+    event           TEXT COLLATE "C"    NOT NULL,
+    deliveries      BIGINT NOT NULL,
+    first_sequence  BIGINT NOT NULL,
+    last_sequence   BIGINT NOT NULL,
+    PRIMARY KEY (organization_id, webhook_id, event)
+);
