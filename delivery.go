@@ -43,6 +43,7 @@ type Delivery struct {
 	Error          *AttemptError // of the last attempt; nil if there was none
 	CreatedAt      time.Time
 	FinishedAt     time.Time // zero while pending
+	CancelledFor   string    // why it was cancelled, in a sentence; empty: it was not, a person did it, or its webhook was deleted
 }
 
 // MessageID is the webhook-id header: the same on every attempt, so that a receiver can drop

@@ -15,6 +15,21 @@ type Organization struct {
 	DisplayNameFormat string    // of users' display_name: "{rank.abbreviation} {name}"
 	TimeZone          string    // of times in the panel, such as Europe/Berlin, for those who have chosen none
 	CreatedAt         time.Time // UTC
+
+	AlertMail        bool   // people who may see webhooks are told by mail too of those that fail
+	AlertChannel     string // that is told of them; empty: none is
+	DisableAfterDays int    // of nothing but failures, after which a webhook is disabled; 0: never
+
+	HeldAt    time.Time // since when what it sends is made, and waits; zero: it does not
+	Releasing Release   // what is being done with what was held, ReleaseDigest or ReleaseDrop; empty: nothing yet
+}
+
+// MaxDisableAfterDays is how long a webhook may be let fail before it is disabled.
+const MaxDisableAfterDays = 365
+
+// DisableAfter is DisableAfterDays as a duration.
+func (o *Organization) DisableAfter() time.Duration {
+	return time.Duration(o.DisableAfterDays) * 24 * time.Hour
 }
 
 // An APIKey lets its holder use the API of one organization within its scopes. The key's text is

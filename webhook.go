@@ -49,6 +49,9 @@ type Webhook struct {
 	CreatedAt      time.Time
 	UpdatedAt      time.Time
 	Health         Health
+	Incident       Incident
+	DisablesAt     time.Time    // DisableAt, by what its organization has set
+	Held           bool         // its organization is: what it is owed waits
 	Channel        string       // of messages, if this is the lane of one; empty: it is a webhook
 	Settings       *value.Array // of the channel
 }
@@ -73,6 +76,7 @@ type Health struct {
 	ConsecutiveFailures int
 	LastSuccessAt       time.Time // zero: never
 	LastFailureAt       time.Time // zero: never
+	FailingSince        time.Time // the first failure after the last success; zero: there was none, or it is not known
 }
 
 // State returns the word for h.
@@ -89,12 +93,60 @@ func (h Health) State() HealthState {
 // After returns h once one more attempt ended.
 func (h Health) After(ok bool, ended time.Time) Health {
 	if ok {
-		h.ConsecutiveFailures, h.LastSuccessAt = 0, ended
+		h.ConsecutiveFailures, h.LastSuccessAt, h.FailingSince = 0, ended, time.Time{}
 	} else {
+		if h.FailingSince.IsZero() {
+			h.FailingSince = ended
+		}
 		h.ConsecutiveFailures++
 		h.LastFailureAt = ended
 	}
 	return h
+}
+
+// Pauses between the probes of a lane that has tripped.
+const (
+	firstProbe = time.Second
+	lastProbe  = 5 * time.Minute
+)
+
+// A Pace keeps a lane from burning the attempts of everything that waits while its receiver is down, and from falling upon
+// the receiver when it is back. The zero Pace holds nothing back.
+type Pace struct {
+	Limit   int       // requests under way at once; 0: what the webhook allows
+	NextAt  time.Time // none goes out before
+	probing int       // probes that failed one after the other
+}
+
+// After returns the pace once an attempt has ended, after which the receiver has health h. A lane that has tripped sends one
+// request at a time, at 1 s, 2 s, 4 s … up to 5 minutes after the one before. Once one delivers, each that does lets one
+// more be under way beside the others, so that they double with every round, until the webhook's own limit is reached; one
+// that fails meanwhile halves them.
+func (p Pace) After(ok bool, h Health, w *Webhook, ended time.Time) Pace {
+	switch {
+	case w.Ordered: // one after the other anyway, by its schedule
+		return Pace{}
+	case !ok && ended.Before(p.NextAt): // it was under way beside the one that failed before
+		return p
+	case !ok && h.State() == Tripped:
+		pause := min(firstProbe<<min(p.probing, 16), lastProbe)
+		return Pace{Limit: 1, NextAt: ended.Add(pause), probing: p.probing + 1}
+	case p.Limit == 0:
+		return p
+	case !ok:
+		return Pace{Limit: max(p.Limit/2, 1)}
+	case p.Limit+1 >= w.MaxConcurrency:
+		return Pace{}
+	}
+	return Pace{Limit: p.Limit + 1}
+}
+
+// Slots returns how many of a webhook's slots may be used.
+func (p Pace) Slots(all int) int {
+	if p.Limit > 0 {
+		return min(p.Limit, all)
+	}
+	return all
 }
 
 // DefaultRetrySchedule covers an outage of a day and a half, with nine attempts.

@@ -296,7 +296,7 @@ func TestHealth(t *testing.T) {
 	wantState(Tripped, 1)
 	h = h.After(true, at.Add(2*time.Second))
 	wantState(Healthy, 4)
-	if want := (Health{0, at.Add(2 * time.Second), at.Add(time.Second)}); h != want {
+	if want := (Health{LastSuccessAt: at.Add(2 * time.Second), LastFailureAt: at.Add(time.Second)}); h != want {
 		t.Errorf("health is %+v, want %+v", h, want)
 	}
 	if w := (Webhook{MaxConcurrency: 4, Ordered: true}); w.Slots(w.Health) != 1 {
@@ -406,5 +406,68 @@ func TestWebhook_status(t *testing.T) {
 				t.Errorf("%s one that is %s: %s, %v", tt.name, status, w.Status, err)
 			}
 		}
+	}
+}
+
+// A lane that has tripped probes at growing pauses, and grows from one slot when its receiver is back.
+func TestPace(t *testing.T) {
+	at := time.Date(2026, 1, 14, 12, 0, 0, 0, time.UTC)
+	w := &Webhook{MaxConcurrency: 5}
+	var p Pace
+	var h Health
+	end := func(ok bool) {
+		h = h.After(ok, at)
+		p = p.After(ok, h, w, at)
+	}
+	want := func(what string, slots int, pause time.Duration) {
+		t.Helper()
+		wait := time.Duration(0)
+		if !p.NextAt.IsZero() {
+			wait = p.NextAt.Sub(at)
+		}
+		if got := p.Slots(w.Slots(h)); got != slots || wait != pause {
+			t.Errorf("%s there are %d slots, after %s; want %d after %s", what, got, wait, slots, pause)
+		}
+	}
+	want("at first", 5, 0)
+	for range TripAfter - 1 {
+		end(false)
+	}
+	want("before it trips", 5, 0)
+	for _, pause := range []int{1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300} {
+		at = at.Add(time.Duration(pause) * time.Second)
+		end(false)
+		want("while it is down", 1, time.Duration(pause)*time.Second)
+		end(false) // that was under way at the same time
+		want("while it is down", 1, time.Duration(pause)*time.Second)
+	}
+	for range 100 { // no pause overflows
+		at = at.Add(time.Hour)
+		end(false)
+	}
+	want("after long", 1, 5*time.Minute)
+	for _, slots := range []int{2, 3, 4, 5, 5} {
+		end(true)
+		want("while it is back", slots, 0)
+	}
+	if p != (Pace{}) {
+		t.Errorf("in the end the pace is %+v", p)
+	}
+	p = Pace{Limit: 4}
+	end(false)
+	want("when one fails while it grows", 2, 0)
+	end(false)
+	end(false)
+	want("when more fail", 1, 0)
+	w.Ordered = true
+	for range 2 * TripAfter {
+		end(false)
+	}
+	want("in an ordered lane, which its schedule paces,", 1, 0)
+	w = &Webhook{MaxConcurrency: 1}
+	end(false)
+	end(true)
+	if p != (Pace{}) {
+		t.Errorf("of a lane with one slot the pace is %+v", p)
 	}
 }

@@ -182,8 +182,9 @@ func (c serverConfig) nodeName() string {
 }
 
 // serve runs the server until ctx is done: the API writes changes, their events and what is owed
-// for them, the dispatcher does what automations say, the sender makes deliveries of messages, the engine
-// sends what is owed, the cleaner deletes what is too old, and the examiner looks whether anything is lost.
+// for them, the dispatcher does what automations say, the sender makes deliveries of messages, the replayer sends the past
+// again, the keeper tells people of webhooks that fail, the engine sends what is owed, the cleaner deletes what is too old,
+// and the examiner looks whether anything is lost.
 func serve(ctx context.Context, c serverConfig) error {
 	base := c.publicURL
 	if base == "" {
@@ -218,6 +219,8 @@ func serve(ctx context.Context, c serverConfig) error {
 	sender := dispatch.NewSender(db, dispatch.SenderOptions{Log: c.log})
 	cleaner := retention.New(db, retention.Options{Log: c.log, Defaults: &c.retention})
 	examiner := doctor.New(db, doctor.Options{Log: c.log, Every: c.proveEvery})
+	replayer := dispatch.NewReplayer(db, dispatch.ReplayerOptions{Log: c.log})
+	keeper := dispatch.NewKeeper(db, dispatch.KeeperOptions{Log: c.log})
 	if _, err := db.EnsureOrganization(ctx, firstOrganization); err != nil {
 		return err
 	}
@@ -259,6 +262,8 @@ func serve(ctx context.Context, c serverConfig) error {
 		work.Go(func() { engine.Run(sending) })
 		acts.Go(func() { dispatcher.Run(acting) })
 		acts.Go(func() { sender.Run(acting) })
+		acts.Go(func() { replayer.Run(acting) })
+		acts.Go(func() { keeper.Run(acting) })
 		acts.Go(func() { cleaner.Run(acting) })
 		if c.proveEvery > 0 {
 			acts.Go(func() { examiner.Run(acting) })

@@ -50,7 +50,6 @@ type server struct {
 	signIn   *signin.Authenticator
 	preview  *dispatch.Previewer
 	live     *live
-	jobs     *jobs
 	resets   *resets
 }
 
@@ -58,7 +57,6 @@ type server struct {
 type Panel struct {
 	http.Handler
 	live   *live
-	jobs   *jobs
 	resets *resets
 }
 
@@ -66,7 +64,6 @@ type Panel struct {
 // panel does in the background, for which it waits.
 func (p *Panel) Close() {
 	p.live.close()
-	p.jobs.close()
 	p.resets.close()
 }
 
@@ -81,13 +78,13 @@ func New(s *store.Store, o Options) *Panel {
 	}
 	srv := &server{
 		store: s, o: o, mux: http.NewServeMux(), sessions: newSessions(s, o), signIn: signin.New(s, o.Clock),
-		preview: &dispatch.Previewer{Store: s, Clock: o.Clock}, live: newLive(o.Clock), jobs: newJobs(),
+		preview: &dispatch.Previewer{Store: s, Clock: o.Clock}, live: newLive(o.Clock),
 	}
 	srv.resets = newResets(srv)
 	s.Notify(srv.live.committed)
 	srv.areas()
 	srv.mux.Handle("GET "+assets.Prefix, assets.Handler())
-	return &Panel{srv.frame(srv.sameOrigin(srv.sessions.LoadAndSave(http.HandlerFunc(srv.dispatch)))), srv.live, srv.jobs, srv.resets}
+	return &Panel{srv.frame(srv.sameOrigin(srv.sessions.LoadAndSave(http.HandlerFunc(srv.dispatch)))), srv.live, srv.resets}
 }
 
 // areas adds the pages of all areas.

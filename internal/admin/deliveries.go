@@ -400,7 +400,7 @@ func (s *server) changeSelected(v *visit) error {
 		v.flash("info", "Choose rows first.")
 		return v.redirect(back)
 	}
-	change, done := deliveryChange(redeliverEnded), "redelivered"
+	change, done := deliveryChange((*store.Tx).RedeliverEnded), "redelivered"
 	switch f.Get("do") {
 	case "redeliver":
 	case "cancel":
@@ -424,39 +424,24 @@ func (s *server) changeSelected(v *visit) error {
 	return v.redirect(back)
 }
 
-// redeliverStep is how many deliveries are changed in one transaction, for which other changes wait.
-const redeliverStep = 100
+// changeStep is how many deliveries are changed in one transaction, for which other changes wait.
+const changeStep = 100
 
 // A deliveryChange does something to a delivery, or reports that there was nothing to be done.
 type deliveryChange func(tx *store.Tx, organizationID, id int64) (done bool, err error)
 
-// redeliverEnded redelivers what is not owed already, and whose webhook is there.
-func redeliverEnded(tx *store.Tx, organizationID, id int64) (bool, error) {
-	d, err := tx.Delivery(organizationID, id)
-	if err == nil && d.State != bugle.Pending {
-		_, err = tx.Redeliver(organizationID, id)
-		return err == nil, skippable(err)
-	}
-	return false, skippable(err)
-}
-
 // cancelPending cancels what has not ended.
 func cancelPending(tx *store.Tx, organizationID, id int64) (bool, error) {
 	_, err := tx.Cancel(organizationID, id)
-	return err == nil, skippable(err)
-}
-
-// skippable drops the errors that say nothing but that a delivery is not as it was.
-func skippable(err error) error {
-	if errors.Is(err, bugle.ErrConflict) || errors.Is(err, bugle.ErrNotFound) {
-		return nil
+	if errors.Is(err, bugle.ErrConflict) || errors.Is(err, bugle.ErrNotFound) { // it is not as it was
+		return false, nil
 	}
-	return err
+	return err == nil, err
 }
 
 // changeDeliveries changes deliveries by steps, and returns how many were and how many had nothing to be done.
 func (s *server) changeDeliveries(ctx context.Context, organizationID int64, ids []int64, change deliveryChange) (changed, skipped int, err error) {
-	for step := range slices.Chunk(ids, redeliverStep) {
+	for step := range slices.Chunk(ids, changeStep) {
 		done := 0
 		err := s.store.Update(ctx, func(tx *store.Tx) error {
 			done = 0

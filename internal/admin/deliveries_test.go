@@ -18,6 +18,7 @@ import (
 
 	"github.com/buglehq/bugle"
 	"github.com/buglehq/bugle/internal/admin"
+	"github.com/buglehq/bugle/internal/dispatch"
 	"github.com/buglehq/bugle/internal/store"
 	"github.com/buglehq/bugle/internal/storetest"
 	"github.com/buglehq/bugle/personnel"
@@ -376,7 +377,7 @@ func TestWebhookLogs_selected(t *testing.T) {
 	}
 }
 
-// A job redelivers what the filter lets through and ends, as closing the panel shows, which waits for it.
+// A replay redelivers what the filter lets through, and the page follows it to its end.
 func TestWebhookLogs_redeliverAll(t *testing.T) {
 	p := newDeliveriesPanel(t)
 	storetest.AddWebhook(t, p.store, "https://example.com/hook", nil)
@@ -399,19 +400,23 @@ func TestWebhookLogs_redeliverAll(t *testing.T) {
 	p.has(p.page("/webhook-logs/redeliver"), "No filter is set")
 	p.has(p.page("/webhook-logs/redeliver?error=dns"), "0 deliveries")
 
+	replayer := dispatch.NewReplayer(p.store, dispatch.ReplayerOptions{Clock: p.clock})
 	to := p.post("/webhook-logs/redeliver?state=failed", nil)
-	for { // the job is under way: each look is a request, and it comes to an end
-		status, text := p.fragment(to)
-		if status != http.StatusOK {
-			t.Fatalf("the job is answered %d", status)
-		}
-		p.has(text, "<progress")
-		if !strings.Contains(text, "hx-trigger") {
-			break
+	status, text := p.fragment(to)
+	if status != http.StatusOK {
+		t.Fatalf("the replay is answered %d", status)
+	}
+	p.has(text, "Sending again", "0 of 249", "<progress", "hx-trigger")
+	p.has(p.page("/webhook-logs/redeliver?state=failed"), "Another redelivery is under way", to)
+	for found := true; found; {
+		var err error
+		if found, err = replayer.Round(t.Context()); err != nil {
+			t.Fatal(err)
 		}
 	}
 	page = p.page(to)
-	p.has(page, "Done", "<dd>249</dd>", "Show the log")
+	p.has(page, "Done", "<dd>249</dd>", "Show the log", `href="/webhook-logs?state=failed"`)
+	p.lacks(page, "hx-trigger")
 	for id := int64(1); id <= n; id++ {
 		want := bugle.Pending
 		if id == 7 {
@@ -421,15 +426,23 @@ func TestWebhookLogs_redeliverAll(t *testing.T) {
 			t.Errorf("delivery %d is %s, want %s", id, got, want)
 		}
 	}
-	if to := p.post("/webhook-logs/redeliver?state=failed", nil); !strings.HasPrefix(to, "/webhook-logs/redeliver/") {
-		t.Errorf("the next one leads to %s", to)
+	for i := range 4 {
+		to = p.post("/webhook-logs/redeliver?state=failed", nil)
+		if isPage := strings.HasPrefix(to, "/webhook-logs/redeliver/"); isPage != (i < 3) {
+			t.Errorf("replay %d leads to %s", i+2, to)
+		}
 	}
-	p.panel.Close()
-	if status, _, _ := p.by(p.client, http.MethodPost, "/webhook-logs/redeliver?state=failed", url.Values{}); status != http.StatusServiceUnavailable {
-		t.Errorf("once the panel is closed a job is answered %d", status)
+	p.has(p.page("/webhook-logs"), "Other redeliveries are under way.")
+	if to := p.post("/webhook-logs/redeliver/3/cancel", nil); to != "/webhook-logs/redeliver/3" {
+		t.Errorf("cancelling leads to %s", to)
 	}
-	if status, _, location := p.by(p.client, http.MethodGet, "/webhook-logs/redeliver/nosuch", nil); status != http.StatusSeeOther || location != "/webhook-logs" {
-		t.Errorf("a job that is over leads to %d %s", status, location)
+	p.has(p.page("/webhook-logs/redeliver/3"), "The redelivery is stopped.", "Start again")
+	p.post("/webhook-logs/redeliver/3/cancel", nil)
+	p.has(p.page("/webhook-logs/redeliver/3"), "The redelivery had ended already.")
+	for _, path := range []string{"nosuch", "99"} {
+		if status, _, _ := p.by(p.client, http.MethodGet, "/webhook-logs/redeliver/"+path, nil); status != http.StatusNotFound {
+			t.Errorf("replay %s is answered %d", path, status)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -19,6 +20,8 @@ import (
 func (s *server) settings() {
 	s.page("GET /settings", "update_organization", s.showSettings)
 	s.page("POST /settings", "update_organization", s.saveSettings)
+	s.page("POST /settings/hold", "update_organization", s.holdEverything)
+	s.page("POST /settings/release", "update_organization", s.releaseHeld)
 	s.page("GET /targets", "view_any_webhook", s.showTargets)
 	s.accounts()
 	s.roles()
@@ -31,6 +34,7 @@ type settingsPage struct {
 	Form    *form
 	Inputs  []input
 	Kept    [][]input // how long the log is kept: a row for each part of it
+	Alerts  []input   // who is told of webhooks that fail
 	Example string    // how the visitor's name is displayed
 }
 
@@ -108,6 +112,7 @@ func (s *server) renderSettings(v *visit, status int, f *form) error {
 		return err
 	}
 	p.Kept = s.keptInputs(choice, f)
+	p.Alerts = f.fill(alertInputs(v.organization))
 	user, err := s.store.Get(v.Context(), v.actor.OrganizationID, &personnel.User, v.actor.UserID)
 	if err != nil {
 		return err
@@ -140,6 +145,11 @@ func (s *server) saveSettings(v *visit) error {
 		f.add("time_zone", problem)
 	}
 	choice := keptChoice(f)
+	days, err := strconv.Atoi(strings.TrimSpace(f.Get("disable_after_days")))
+	withAlerts := f.Has("disable_after_days")
+	if withAlerts && err != nil {
+		f.add("disable_after_days", "This must be a whole number.")
+	}
 	if f.Failed() {
 		return s.renderSettings(v, http.StatusUnprocessableEntity, f)
 	}
@@ -147,13 +157,84 @@ func (s *server) saveSettings(v *visit) error {
 		if err := tx.SetRetention(v.actor.OrganizationID, choice); err != nil {
 			return err
 		}
+		if withAlerts {
+			if err := tx.SetAlerts(v.actor.OrganizationID, f.Get("alert_mail") != "", f.Get("alert_channel"), days); err != nil {
+				return err
+			}
+		}
 		return tx.SetOrganization(v.actor.OrganizationID, fields["name"], fields["display_name_format"], fields["time_zone"])
 	})
+	if f.take(err) {
+		return s.renderSettings(v, http.StatusUnprocessableEntity, f)
+	}
 	if err != nil {
 		return err
 	}
 	v.flash("success", "Saved.")
 	return v.redirect("/settings")
+}
+
+// holdEverything lets what the organization sends wait.
+func (s *server) holdEverything(v *visit) error {
+	err := s.store.Update(v.Context(), func(tx *store.Tx) error {
+		_, err := tx.Hold(v.actor.OrganizationID)
+		return err
+	})
+	if errors.Is(err, bugle.ErrConflict) {
+		v.flash("info", "It is held already.")
+		return v.redirect("/settings")
+	}
+	if err != nil {
+		return err
+	}
+	v.flash("success", "Everything that is sent is held from now on.")
+	return v.redirect("/settings")
+}
+
+// releaseHeld ends the hold, in the way that was chosen.
+func (s *server) releaseHeld(v *visit) error {
+	f, err := v.form()
+	if err != nil {
+		return err
+	}
+	how := bugle.Release(f.Get("do"))
+	err = s.store.Update(v.Context(), func(tx *store.Tx) error {
+		_, err := tx.Release(v.actor.OrganizationID, how)
+		return err
+	})
+	if errors.Is(err, bugle.ErrConflict) {
+		v.flash("info", "It is not held any more, or being released already.")
+		return v.redirect("/settings")
+	}
+	if err != nil {
+		return err
+	}
+	if how == bugle.ReleaseDeliver {
+		v.flash("success", "The hold is over: what was held is being sent.")
+	} else {
+		v.flash("success", "The hold ends as soon as what was held is cancelled.")
+	}
+	return v.redirect("/settings")
+}
+
+// alertInputs are how people are told of webhooks that fail.
+func alertInputs(o *bugle.Organization) []input {
+	var channels []option
+	for _, c := range bugle.Channels {
+		if c.Reach == bugle.Posted {
+			channels = append(channels, option{Value: c.Name, Label: c.Label})
+		}
+	}
+	mail := ""
+	if o.AlertMail {
+		mail = "1"
+	}
+	return []input{
+		{Name: "alert_mail", Label: "Mail people who may see webhooks", Kind: inputSwitch, Value: mail, Help: "They get a notification here in any case. Mails need the channel Email to be set up."},
+		{Name: "alert_channel", Label: "Post to a channel too", Kind: inputSelect, Blank: "None", Options: channels, Value: o.AlertChannel},
+		{Name: "disable_after_days", Label: "Disable after days of failure", Kind: inputNumber, Required: true, Value: strconv.Itoa(o.DisableAfterDays),
+			Help: "A webhook that has not delivered anything for so many days is disabled, a day after its people were told that it will be. 0: never."},
+	}
 }
 
 type targetsPage struct {

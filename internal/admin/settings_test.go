@@ -1,41 +1,86 @@
-package admin
+package admin_test
 
 import (
 	"net/http"
+	"net/url"
 	"testing"
 
 	"github.com/buglehq/bugle"
+	"github.com/buglehq/bugle/internal/dispatch"
+	"github.com/buglehq/bugle/internal/store"
+	"github.com/buglehq/bugle/internal/storetest"
 )
 
-var keptFields = []string{"name", "2nd Battalion", "display_name_format", "{name}", "time_zone", "UTC"}
-
-func TestSettings_retention(t *testing.T) {
-	p := newWebhooksPanel(t, "update_organization")
-	page := p.get("/settings", http.StatusOK)
-	has(t, page, "How long the log is kept", `name="events_days" value=""`, `name="runs_rows" value=""`, `placeholder="for ever"`, `placeholder="any number"`)
-	p.post("/settings", http.StatusSeeOther, append(keptFields, "events_days", "400", "attempts_days", "0", "deliveries_rows", " 5000 ", "runs_days", "")...)
-	choice, err := p.store.Retention(t.Context(), 1)
-	if err != nil || len(choice) != 3 {
-		t.Fatalf("the choice is %+v, %v", choice, err)
+func TestSettings_alerts(t *testing.T) {
+	p := newDeliveriesPanel(t)
+	p.has(p.page("/settings"), "When a webhook fails", `name="alert_mail" value="1" checked`)
+	fields := url.Values{"name": {"Bravo"}, "display_name_format": {"{name}"}, "time_zone": {"UTC"}, "alert_channel": {"slack"}, "disable_after_days": {"5"}}
+	p.post("/settings", fields)
+	o, err := p.store.Organization(t.Context(), 1)
+	if err != nil || o.Name != "Bravo" || o.AlertMail || o.AlertChannel != "slack" || o.DisableAfterDays != 5 {
+		t.Errorf("saved is %+v, %v", o, err)
 	}
-	want := bugle.DefaultRetention
-	want.Events.Days, want.Attempts.Days, want.Deliveries.Rows = 400, 0, 5000
-	if got := choice.Over(bugle.DefaultRetention); got != want {
-		t.Errorf("the log is kept for %+v, want %+v", got, want)
+	for name, wrong := range map[string]string{"disable_after_days": "366", "alert_channel": "mail"} {
+		fields := url.Values{"name": {"Charlie"}, "display_name_format": {"{name}"}, "time_zone": {"UTC"}, "disable_after_days": {"5"}}
+		fields.Set(name, wrong)
+		if status, text, _ := p.by(p.client, http.MethodPost, "/settings", fields); status != http.StatusUnprocessableEntity {
+			t.Errorf("%s %q is answered %d: %s", name, wrong, status, text)
+		}
 	}
-	has(t, p.get("/settings", http.StatusOK), `name="events_days" value="400"`, `name="attempts_days" value="0"`, `name="deliveries_rows" value="5000"`)
-	// An empty field leaves it to the server again.
-	p.post("/settings", http.StatusSeeOther, append(keptFields, "events_days", "")...)
-	if choice, err := p.store.Retention(t.Context(), 1); err != nil || len(choice) != 0 {
-		t.Errorf("the choice is %+v, %v", choice, err)
+	fields.Set("disable_after_days", "soon")
+	if status, _, _ := p.by(p.client, http.MethodPost, "/settings", fields); status != http.StatusUnprocessableEntity {
+		t.Errorf("no number is answered %d", status)
+	}
+	if o, err = p.store.Organization(t.Context(), 1); err != nil || o.Name != "Bravo" || o.DisableAfterDays != 5 {
+		t.Errorf("after what was refused it is %+v, %v", o, err)
 	}
 }
 
-func TestSettings_retentionWrong(t *testing.T) {
-	p := newWebhooksPanel(t, "update_organization")
-	page := p.post("/settings", http.StatusUnprocessableEntity, append(keptFields, "events_days", "40000", "runs_days", "ten", "deliveries_rows", "5")...)
-	has(t, page, "This must be 1 to 36500 days, or 0 for ever.", "This must be a whole number.", "This must be 100 to 1000000000, or 0 for any number.", `value="40000"`)
-	if choice, err := p.store.Retention(t.Context(), 1); err != nil || len(choice) != 0 {
-		t.Errorf("the choice is %+v, %v", choice, err)
+// Those who may see webhooks find out under the bell, and on the webhook's page.
+func TestWebhook_failingIsShown(t *testing.T) {
+	p := newDeliveriesPanel(t)
+	w := storetest.AddWebhook(t, p.store, "https://example.com/hook", func(w *bugle.Webhook) { w.Name = "Relay <1>" })
+	storetest.Change(t, p.store, func(tx *store.Tx) error { return tx.SetAlerts(1, true, "", 5) })
+	p.lacks(p.page("/webhooks/1"), "times in a row. Those who may see webhooks")
+	health := bugle.Health{ConsecutiveFailures: 12, FailingSince: p.clock.Now(), LastFailureAt: p.clock.Now()}
+	if err := p.store.Record(t.Context(), nil, map[int64]bugle.Health{w.ID: health}); err != nil {
+		t.Fatal(err)
+	}
+	if err := dispatch.NewKeeper(p.store, dispatch.KeeperOptions{Clock: p.clock}).Round(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	p.has(p.page("/webhooks/1"), "It has failed since", "12 times in a row", "Unless it delivers, it is disabled")
+	p.has(p.page("/notifications"), "Relay &lt;1&gt;", "/webhooks/1")
+}
+
+func TestSettings_hold(t *testing.T) {
+	p := newDeliveriesPanel(t)
+	storetest.AddWebhook(t, p.store, "https://example.com/hook", nil)
+	p.lacks(p.page("/webhooks"), "is held since")
+	p.has(p.page("/settings"), `action="/settings/hold"`)
+	p.post("/settings/hold", nil)
+	p.has(p.page("/settings"), "Everything that is sent is held from now on.", `action="/settings/release"`)
+	p.has(p.page("/webhooks"), "Everything that is sent is held since", `href="/settings#hold"`)
+	p.post("/settings/hold", nil)
+	p.has(p.page("/settings"), "It is held already.")
+	p.users("Jane Roe")
+	p.has(p.page("/webhook-logs/1"), "It is held.")
+	if status, _, _ := p.by(p.client, http.MethodPost, "/settings/release", url.Values{"do": {"burn"}}); status != http.StatusUnprocessableEntity {
+		t.Errorf("an unknown way is answered %d", status)
+	}
+	p.post("/settings/release", url.Values{"do": {"drop"}})
+	p.has(p.page("/settings"), "The hold is about to end.", "What was held is being cancelled.")
+	p.post("/settings/release", url.Values{"do": {"deliver"}})
+	p.has(p.page("/settings"), "being released already")
+	if err := dispatch.NewKeeper(p.store, dispatch.KeeperOptions{Clock: p.clock}).Round(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	p.lacks(p.page("/webhooks"), "is held since")
+	p.has(p.page("/webhook-logs/1"), "It was never sent. It was held, and dropped")
+	reader := p.inviteWith("reader", "view_any_webhook")
+	for _, path := range []string{"/settings/hold", "/settings/release"} {
+		if status, _, _ := p.by(reader, http.MethodPost, path, url.Values{}); status != http.StatusForbidden {
+			t.Errorf("%s without the permission is answered %d", path, status)
+		}
 	}
 }

@@ -94,6 +94,8 @@ func newServer(s *store.Store, o Options) *server {
 	serve(srv, srv.webhooks())
 	srv.webhookActions()
 	srv.deliveries()
+	srv.replays()
+	srv.hold()
 	serve(srv, srv.automations())
 	srv.automationActions()
 	srv.automationLogs()

@@ -49,7 +49,7 @@ func (q *request) outside() (*bugle.Channel, error) {
 // channelData renders a channel with its lane, which is nil for one that stays within the server.
 func channelData(c *bugle.Channel, lane *bugle.Webhook) *value.Array {
 	data := value.Map("name", c.Name, "label", c.Label, "configured", true, "settings", value.NewArray(0), "status", string(bugle.Active),
-		"timeout_seconds", nil, "max_attempts", nil, "retry_schedule", nil, "max_concurrency", nil, "rate_per_second", nil, "health", healthData(bugle.Health{}))
+		"timeout_seconds", nil, "max_attempts", nil, "retry_schedule", nil, "max_concurrency", nil, "rate_per_second", nil, "health", healthData(&bugle.Webhook{}))
 	if lane == nil {
 		return data
 	}

@@ -42,7 +42,10 @@ func deliveryData(d *bugle.Delivery) *value.Array {
 	if d.AttemptsCount > 0 {
 		took = d.Took.Milliseconds()
 	}
-	if d.Error != nil {
+	switch {
+	case d.CancelledFor != "":
+		failure = value.Map("kind", string(bugle.ErrorCancelled), "message", d.CancelledFor)
+	case d.Error != nil:
 		failure = value.Map("kind", string(d.Error.Kind), "message", d.Error.Message)
 	}
 	return value.Map(

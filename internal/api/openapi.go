@@ -16,6 +16,7 @@ import (
 type doc struct {
 	id      string   // of the operation: "listRanks"
 	summary string   // "List ranks"
+	about   string   // more to say, in sentences; empty: nothing
 	tag     string   // "Ranks"
 	status  int      // of success
 	answer  string   // response of success: "RankPage"; empty: it has no body
@@ -248,7 +249,7 @@ func operation(path string, r route) *value.Array {
 	d := r.doc
 	o := value.Map("tags", value.List(d.tag), "operationId", d.id, "summary", d.summary)
 	if r.scope != "" {
-		o.Set("description", "The key needs the scope `"+r.scope+"`.")
+		o.Set("description", strings.TrimSpace("The key needs the scope `"+r.scope+"`. "+d.about))
 	}
 	if len(d.query) > 0 {
 		query := value.NewArray(len(d.query))
@@ -332,6 +333,9 @@ func parameters() *value.Array {
 		all.Set(name.String(), p)
 	}
 	for name, p := range channelParameters().All() {
+		all.Set(name.String(), p)
+	}
+	for name, p := range feedParameters().All() {
 		all.Set(name.String(), p)
 	}
 	all.Set("RosterType", queried("type", "With the units' people, or with their slots and the people in them.",

@@ -122,14 +122,15 @@ func webhookData(w *bugle.Webhook, inFull bool) *value.Array {
 		"secret", secret, "status", string(w.Status), "timeout_seconds", int64(w.TimeoutSeconds), "max_attempts", int64(w.MaxAttempts),
 		"retry_schedule", schedule, "max_concurrency", int64(w.MaxConcurrency), "rate_per_second", rate, "ordered", w.Ordered,
 		"headers", headers, "created_at", bugle.FormatTime(w.CreatedAt), "updated_at", bugle.FormatTime(w.UpdatedAt),
-		"health", healthData(w.Health))
+		"health", healthData(w))
 }
 
-func healthData(h bugle.Health) *value.Array {
+func healthData(w *bugle.Webhook) *value.Array {
+	h := w.Health
 	return value.Map(
 		"state", string(h.State()), "consecutive_failures", int64(h.ConsecutiveFailures),
 		"last_success_at", timeOrNull(h.LastSuccessAt), "last_failure_at", timeOrNull(h.LastFailureAt),
-		"disable_at", nil)
+		"disable_at", timeOrNull(w.DisablesAt))
 }
 
 func timeOrNull(t time.Time) any {
@@ -155,6 +156,11 @@ func (s *server) webhookActions() {
 		fails: []int{http.StatusConflict}}, s.testWebhook)
 	action("secret", "GET", "update:webhook", doc{id: "getWebhookSecret", summary: "Get the secret", status: http.StatusOK, answer: "SecretData"}, s.showSecret)
 	action("rotate-secret", "POST", "update:webhook", doc{id: "rotateWebhookSecret", summary: "Replace the secret", status: http.StatusOK, answer: "WebhookData", body: "SecretRotation"}, s.rotateSecret)
+	action("feed", "GET", "view:webhook", doc{id: "getWebhookFeed", summary: "Pull what the webhook was to get", status: http.StatusOK, answer: "Feed",
+		about: "It needs the scope `view:delivery` too.", query: []string{"after", "feed_limit"}, fails: []int{http.StatusUnprocessableEntity}}, s.feed)
+	action("replay", "POST", "update:delivery", doc{id: "replayWebhook", summary: "Send a part of the past again", status: http.StatusAccepted, answer: "ReplayData", body: "Replay",
+		fails: []int{http.StatusConflict}}, s.startReplay)
+	action("replays", "GET", "view:delivery", doc{id: "listWebhookReplays", summary: "List the replays of a webhook", status: http.StatusOK, answer: "ReplayPage", query: paging}, s.webhookReplays)
 	for _, change := range []struct {
 		name string
 		of   func(w *bugle.Webhook) error

@@ -557,7 +557,9 @@ func (e *Engine) finish(f *finished) {
 		return
 	}
 	if failed := f.attempt.Error; failed == nil || !failed.Permanent { // which says nothing of the receiver
-		l.health = l.health.After(f.attempt.OK(), e.o.Clock.Now().UTC())
+		now := e.o.Clock.Now().UTC()
+		l.health = l.health.After(f.attempt.OK(), now)
+		l.pace = l.pace.After(f.attempt.OK(), l.health, f.hook, now)
 	}
 	if f.outcome.HoldUntil.After(l.holdTo) {
 		l.holdTo = f.outcome.HoldUntil

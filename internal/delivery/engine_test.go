@@ -853,16 +853,29 @@ func TestEngine_trippedLaneSendsOneAtATime(t *testing.T) {
 	if state := r.webhook(w).Health.State(); state != bugle.Tripped {
 		t.Fatalf("after %d failures the webhook is %s", bugle.TripAfter, state)
 	}
-	down.Store(false)
 	ids := r.send(w, 20)
+	if ready, at := r.engine.readyOf(w.ID); ready || !at.Equal(r.clock.Now().Add(time.Second)) {
+		t.Errorf("after it tripped the lane is ready: %t, or at %v", ready, at)
+	}
+	r.advance(time.Second)
+	r.await(ids[0], bugle.Pending, 1) // a probe, and no other
+	down.Store(false)
+	r.advance(2*time.Second - time.Millisecond)
+	r.want(ids[1], bugle.Pending, 0)
+	r.advance(time.Millisecond)
 	r.until("one request", func() bool { return under.Load() == 1 })
 	if ready, _ := r.engine.readyOf(w.ID); ready {
 		t.Error("a second request would be sent")
 	}
-	step <- struct{}{} // it delivers
-	r.until("all slots to be used", func() bool { return under.Load() == 5 })
+	for _, n := range []int32{2, 3, 4, 5, 5} {
+		step <- struct{}{} // one delivers
+		r.until("one slot more to be used", func() bool { return under.Load() == n })
+		if ready, _ := r.engine.readyOf(w.ID); ready {
+			t.Errorf("more than %d requests would be sent", n)
+		}
+	}
 	r.until("the webhook to be healthy", func() bool { return r.webhook(w).Health.State() == bugle.Healthy })
-	for range len(ids) - 1 {
+	for range len(ids) - 1 - 5 {
 		step <- struct{}{}
 	}
 	r.await(ids[19], bugle.Delivered, 1)
@@ -1454,5 +1467,44 @@ func TestEngine_reportsEveryAttempt(t *testing.T) {
 	}
 	if first.Outcome.State != bugle.Pending || !first.Outcome.NextAt.Equal(storetest.Start.Add(5*time.Second)) || second.Outcome.State != bugle.Delivered {
 		t.Errorf("outcomes are %+v and %+v", first.Outcome, second.Outcome)
+	}
+}
+
+// While an organization is held its lanes send nothing, also after a restart, and go on once it is released.
+func TestEngine_holdKeepsDeliveries(t *testing.T) {
+	r := startRig(t)
+	to := r.receiver(status(200))
+	w := r.hook(to.URL, nil)
+	r.await(r.sendOne(w), bugle.Delivered, 1)
+	storetest.Change(t, r.store, func(tx *store.Tx) error { _, err := tx.Hold(1); return err })
+	held := r.send(w, 3)
+	r.stop()
+	r.start()
+	held = append(held, r.send(w, 2)...)
+	r.until("the lane to be read", func() bool {
+		return r.locked(func() bool { l := r.engine.lanes[w.ID]; return l != nil && l.hook != nil && !l.loading })
+	})
+	for _, id := range held {
+		r.want(id, bugle.Pending, 0)
+	}
+	storetest.Change(t, r.store, func(tx *store.Tx) error { _, err := tx.Release(1, bugle.ReleaseDrop); return err })
+	for over := false; !over; {
+		var err error
+		if over, err = r.store.StepRelease(t.Context(), 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.await(r.sendOne(w), bugle.Delivered, 1)
+	for _, id := range held {
+		r.want(id, bugle.Cancelled, 0)
+	}
+	storetest.Change(t, r.store, func(tx *store.Tx) error { _, err := tx.Hold(1); return err })
+	held = r.send(w, 3)
+	storetest.Change(t, r.store, func(tx *store.Tx) error { _, err := tx.Release(1, bugle.ReleaseDeliver); return err })
+	for _, id := range held {
+		r.await(id, bugle.Delivered, 1)
+	}
+	if n := to.len(); n != 5 {
+		t.Errorf("the receiver has had %d requests, want 5", n)
 	}
 }

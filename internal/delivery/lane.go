@@ -38,6 +38,7 @@ type lane struct {
 	loading bool      // is being read by a loader
 	arrived bool      // something came while it was being read
 
+	pace    bugle.Pace
 	listed  bool      // is in the engine's ready list
 	holdTo  time.Time // the receiver asked for silence until then
 	nextAt  time.Time // the rate allows the next request then
@@ -159,12 +160,14 @@ func (l *lane) wants() bool {
 // ready reports whether the next delivery may be sent now. If only time stands in its way, it
 // returns when that ends.
 func (l *lane) ready(now time.Time) (ok bool, at time.Time) {
-	if l.hook == nil || l.stale || l.away || l.hook.Status != bugle.Active || l.len() == 0 || l.inFlight >= l.hook.Slots(l.health) {
+	if l.hook == nil || l.stale || l.away || l.hook.Status != bugle.Active || l.len() == 0 || l.inFlight >= l.pace.Slots(l.hook.Slots(l.health)) {
 		return false, time.Time{}
 	}
 	at = l.holdTo
-	if l.nextAt.After(at) {
-		at = l.nextAt
+	for _, t := range []time.Time{l.nextAt, l.pace.NextAt} {
+		if t.After(at) {
+			at = t
+		}
 	}
 	if d := &l.queue[l.head]; l.hook.Ordered && d.Attempts > d.AttemptsBefore {
 		// A retry waits for its time. What was not tried yet is due at once, even if the clock has gone

@@ -84,7 +84,7 @@ func (e *Engine) loadLane(ctx context.Context, l *lane) error {
 		if l.hook == nil {
 			l.health = hook.Health
 		} else if !hook.UpdatedAt.Equal(l.hook.UpdatedAt) {
-			l.holdTo = time.Time{} // it may call another receiver now
+			l.holdTo, l.pace.NextAt = time.Time{}, time.Time{} // it may call another receiver now
 		}
 		l.hook = hook
 	}

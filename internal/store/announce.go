@@ -32,6 +32,8 @@ type announcement struct {
 	Runs     bool    `json:"r,omitempty"`
 	Sendings bool    `json:"s,omitempty"`
 	Retries  bool    `json:"t,omitempty"`
+	Replays  bool    `json:"p,omitempty"`
+	Holds    bool    `json:"h,omitempty"`
 	Slices   bool    `json:"l,omitempty"`
 	Missed   bool    `json:"m,omitempty"` // too much to be listed
 }
@@ -79,8 +81,10 @@ func (a *announcer) add(c Committed) {
 	a.flags.Runs = a.flags.Runs || c.Runs
 	a.flags.Sendings = a.flags.Sendings || c.Sendings
 	a.flags.Retries = a.flags.Retries || c.Retries
+	a.flags.Replays = a.flags.Replays || c.Replays
+	a.flags.Holds = a.flags.Holds || c.Holds
 	a.flags.Slices = a.flags.Slices || c.Slices
-	a.urgent = a.urgent || len(c.Deliveries)+len(c.Webhooks) > 0 || c.Runs || c.Sendings || c.Retries || c.Slices
+	a.urgent = a.urgent || len(c.Deliveries)+len(c.Webhooks) > 0 || c.Runs || c.Sendings || c.Retries || c.Replays || c.Holds || c.Slices
 	a.empty = false
 	if !a.running {
 		a.running = true
@@ -313,7 +317,7 @@ func (l *listener) run(ctx context.Context, conn *pgx.Conn) {
 			continue
 		}
 		l.log.Info("hearing announcements of other nodes again")
-		l.store.tell(Committed{Missed: true, Runs: true, Sendings: true, Slices: true})
+		l.store.tell(Committed{Missed: true, Runs: true, Sendings: true, Replays: true, Holds: true, Slices: true})
 	}
 }
 
@@ -322,13 +326,13 @@ func (l *listener) heard(payload string) {
 	var m announcement
 	if err := json.Unmarshal([]byte(payload), &m); err != nil {
 		l.log.Warn("an announcement cannot be read", "error", err)
-		m = announcement{Missed: true, Runs: true, Sendings: true}
+		m = announcement{Missed: true, Runs: true, Sendings: true, Replays: true, Holds: true}
 	}
 	if m.From == l.store.node.id {
 		return
 	}
 	l.store.tell(Committed{Lanes: m.Lanes, Webhooks: m.Webhooks, Recorded: m.Recorded, Finished: m.Finished,
-		Runs: m.Runs, Sendings: m.Sendings, Retries: m.Retries, Slices: m.Slices, Missed: m.Missed})
+		Runs: m.Runs, Sendings: m.Sendings, Retries: m.Retries, Replays: m.Replays, Holds: m.Holds, Slices: m.Slices, Missed: m.Missed})
 }
 
 func (l *listener) close() {

@@ -20,6 +20,7 @@ type DeliveryFilter struct {
 	States        []bugle.DeliveryState // any of them
 	Channel       string                // of messages
 	Event         string
+	Events        []string // any of them
 	RequestID     string
 	RequestPrefix string          // how the request id begins
 	Since         time.Time       // created at this time or later
@@ -31,7 +32,7 @@ type DeliveryFilter struct {
 
 const deliveryColumns = `d.id, d.organization_id, d.webhook_id, d.event_id, e.name, e.request_id, e.trace_id, CASE WHEN e.addressed THEN e.run_id ELSE 0 END, d.sequence, d.state, d.attempts,
 	d.next_attempt_us, COALESCE(a.status_code, 0), COALESCE(a.duration_us, 0), COALESCE(a.error_kind, ''), COALESCE(a.error_message, ''),
-	d.created_us, d.finished_us, COALESCE(w.channel, ''), COALESCE(a.reason, ''), e.resource_kind, e.resource_id`
+	d.created_us, d.finished_us, COALESCE(w.channel, ''), COALESCE(a.reason, ''), e.resource_kind, e.resource_id, CASE d.state WHEN 4 THEN d.cancelled_for ELSE '' END`
 
 // fromDeliveries joins the event, the webhook or lane if it is still there, and the last attempt.
 const fromDeliveries = ` FROM deliveries d JOIN events e ON e.id = d.event_id
@@ -44,7 +45,7 @@ func scanDelivery(scan func(to ...any) error) (*bugle.Delivery, error) {
 	var state int
 	var next, took, created, finished int64
 	err := scan(&d.ID, &d.OrganizationID, &d.WebhookID, &d.EventID, &d.Event, &d.RequestID, &d.TraceID, &d.RunID, &d.Sequence, &state, &d.AttemptsCount,
-		&next, &d.Status, &took, &e.Kind, &e.Message, &created, &finished, &d.Channel, &d.Reason, &d.ResourceKind, &d.ResourceID)
+		&next, &d.Status, &took, &e.Kind, &e.Message, &created, &finished, &d.Channel, &d.Reason, &d.ResourceKind, &d.ResourceID, &d.CancelledFor)
 	if err != nil {
 		return nil, err
 	}
@@ -52,17 +53,23 @@ func scanDelivery(scan func(to ...any) error) (*bugle.Delivery, error) {
 	if e.Kind != "" {
 		d.Error = &e
 	}
-	switch state {
-	case stateDelivered:
-		d.State = bugle.Delivered
-	case stateFailed:
-		d.State = bugle.Failed
-	case stateCancelled:
-		d.State = bugle.Cancelled
-	default:
-		d.State, d.NextAttemptAt = bugle.Pending, fromMicroseconds(next)
+	if d.State = deliveryState(state); d.State == bugle.Pending {
+		d.NextAttemptAt = fromMicroseconds(next)
 	}
 	return &d, nil
+}
+
+// deliveryState is the word for a state of the table.
+func deliveryState(state int) bugle.DeliveryState {
+	switch state {
+	case stateDelivered:
+		return bugle.Delivered
+	case stateFailed:
+		return bugle.Failed
+	case stateCancelled:
+		return bugle.Cancelled
+	}
+	return bugle.Pending
 }
 
 // Deliveries returns a page of the organization's deliveries, newest first.
@@ -172,6 +179,13 @@ func (f *DeliveryFilter) conditions() (*logFilter, error) {
 	}
 	if f.Event != "" {
 		add(fmt.Sprintf(event, "name")+" = ?", f.Event)
+	}
+	if len(f.Events) > 0 {
+		names := make([]any, len(f.Events))
+		for i, name := range f.Events {
+			names[i] = name
+		}
+		add(fmt.Sprintf(event, "name")+" IN (?"+strings.Repeat(", ?", len(names)-1)+")", names...)
 	}
 	if f.RequestID != "" {
 		add(fmt.Sprintf(event, "request_id")+" = ?", f.RequestID)
@@ -422,7 +436,7 @@ func (tx *Tx) Redeliver(organizationID, id int64) (*bugle.Delivery, error) {
 	place, due := tx.placeAfter(), tx.now.UnixMicro()
 	n, err := tx.count(`
 		UPDATE deliveries
-		SET    state = 0, order_us = $1, next_attempt_us = $2, attempts_before = attempts, finished_us = 0
+		SET    state = 0, order_us = $1, next_attempt_us = $2, attempts_before = attempts, finished_us = 0, cancelled_for = ''
 		WHERE  id = $3 AND state <> 0`, place, due, id)
 	if err != nil {
 		return nil, fmt.Errorf("redeliver delivery %d: %w", id, err)

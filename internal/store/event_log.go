@@ -159,7 +159,7 @@ func (s *Store) counted(ctx context.Context, organizationID int64, events []*bug
 	return list, nil
 }
 
-// EventDeliveries returns the ids of an event's deliveries by webhook, at most limit.
+// EventDeliveries returns the ids of an event's deliveries by webhook, at most limit; those that a replay made later too.
 func (s *Store) EventDeliveries(ctx context.Context, eventID int64, limit int) (map[int64]int64, error) {
 	byWebhook := map[int64]int64{}
 	err := s.view().each(ctx, func(scan func(to ...any) error) error {
@@ -167,7 +167,11 @@ func (s *Store) EventDeliveries(ctx context.Context, eventID int64, limit int) (
 		err := scan(&id, &webhook)
 		byWebhook[webhook] = id
 		return err
-	}, "SELECT id, webhook_id FROM deliveries WHERE event_id = $1 ORDER BY id LIMIT $2", eventID, limit)
+	}, `
+		SELECT id, webhook_id FROM deliveries
+		WHERE  event_id IN (SELECT CAST($1 AS BIGINT) UNION ALL SELECT id FROM events WHERE original_id = $1)
+		ORDER  BY id
+		LIMIT  $2`, eventID, limit)
 	if err != nil {
 		return nil, fmt.Errorf("deliveries of event %d: %w", eventID, err)
 	}

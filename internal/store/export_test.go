@@ -102,3 +102,21 @@ func CopyDisturbed(ctx context.Context, from, to, statement string, done *bool) 
 	defer func() { beforeVerifying = func(*end) error { return nil } }()
 	return Copy(ctx, from, to, CopyOptions{})
 }
+
+// MaxFeedBytes sets maxFeedBytes, and returns what it was.
+func MaxFeedBytes(n int) (before int) {
+	before, maxFeedBytes = maxFeedBytes, n
+	return before
+}
+
+// ReplaySteps sets replayStep and replayScan, and returns what they were.
+func ReplaySteps(step, scan int) (stepBefore, scanBefore int) {
+	stepBefore, scanBefore, replayStep, replayScan = replayStep, replayScan, step, scan
+	return stepBefore, scanBefore
+}
+
+// ReleaseSteps sets releaseStep and digestStep, and returns what they were.
+func ReleaseSteps(step, digests int) (stepBefore, digestsBefore int) {
+	stepBefore, digestsBefore, releaseStep, digestStep = releaseStep, digestStep, step, digests
+	return stepBefore, digestsBefore
+}

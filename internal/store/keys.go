@@ -50,8 +50,12 @@ func (s *Store) Organizations(ctx context.Context, limit int) ([]*bugle.Organiza
 
 // Organization returns one organization, or bugle.ErrNotFound.
 func (s *Store) Organization(ctx context.Context, id int64) (*bugle.Organization, error) {
+	return findOrganization(ctx, s.view(), id)
+}
+
+func findOrganization(ctx context.Context, c conn, id int64) (*bugle.Organization, error) {
 	var found *bugle.Organization
-	err := s.view().each(ctx, func(scan func(to ...any) error) (err error) {
+	err := c.each(ctx, func(scan func(to ...any) error) (err error) {
 		found, err = scanOrganization(scan)
 		return err
 	}, "SELECT "+organizationColumns+" FROM organizations WHERE id = $1", id)
@@ -64,13 +68,13 @@ func (s *Store) Organization(ctx context.Context, id int64) (*bugle.Organization
 	return found, nil
 }
 
-const organizationColumns = "id, name, display_name_format, time_zone, created_us"
+const organizationColumns = "id, name, display_name_format, time_zone, created_us, alert_mail, alert_channel, disable_after_days, held_us, release"
 
 func scanOrganization(scan func(to ...any) error) (*bugle.Organization, error) {
 	var o bugle.Organization
-	var created int64
-	err := scan(&o.ID, &o.Name, &o.DisplayNameFormat, &o.TimeZone, &created)
-	o.CreatedAt = fromMicroseconds(created)
+	var created, held int64
+	err := scan(&o.ID, &o.Name, &o.DisplayNameFormat, &o.TimeZone, &created, &o.AlertMail, &o.AlertChannel, &o.DisableAfterDays, &held, &o.Releasing)
+	o.CreatedAt, o.HeldAt = fromMicroseconds(created), fromMicroseconds(held)
 	return &o, err
 }
 

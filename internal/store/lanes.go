@@ -296,6 +296,7 @@ func (tx *Tx) recordFailure(r *Result) error {
 	n, err := tx.count("UPDATE webhooks SET status = 'disabled', updated_us = $1, changed_event_id = "+lastEvent+" WHERE id = $2 AND status <> 'disabled'", tx.now.UnixMicro(), r.WebhookID)
 	if n > 0 {
 		tx.committed.Webhooks = append(tx.committed.Webhooks, r.WebhookID)
+		err = tx.exec("UPDATE lanes SET gone_us = $1 WHERE webhook_id = $2", tx.now.UnixMicro(), r.WebhookID) // of which people are told
 	}
 	return err
 }

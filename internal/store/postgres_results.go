@@ -43,15 +43,16 @@ func storable(text string) string {
 
 func (postgres) saveHealth(tx *Tx, health map[int64]bugle.Health) error {
 	ids := slices.Sorted(maps.Keys(health))
-	failures, successAt, failureAt := make([]int64, len(ids)), make([]int64, len(ids)), make([]int64, len(ids))
+	failures, successAt, failureAt, since := make([]int64, len(ids)), make([]int64, len(ids)), make([]int64, len(ids)), make([]int64, len(ids))
 	for i, id := range ids {
 		h := health[id]
 		failures[i], successAt[i], failureAt[i] = int64(h.ConsecutiveFailures), microseconds(h.LastSuccessAt), microseconds(h.LastFailureAt)
+		since[i] = microseconds(h.FailingSince)
 	}
 	return tx.exec(`
-		UPDATE lanes SET consecutive_failures = h.failures, last_success_us = h.success, last_failure_us = h.failure
-		FROM   UNNEST($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[]) AS h (webhook_id, failures, success, failure)
-		WHERE  lanes.webhook_id = h.webhook_id`, ids, failures, successAt, failureAt)
+		UPDATE lanes SET consecutive_failures = h.failures, last_success_us = h.success, last_failure_us = h.failure, failing_since_us = h.since
+		FROM   UNNEST($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[]) AS h (webhook_id, failures, success, failure, since)
+		WHERE  lanes.webhook_id = h.webhook_id`, ids, failures, successAt, failureAt, since)
 }
 
 const upsertTallyArrays = `INSERT INTO delivery_stats (step_s, ` + tallyColumns + `)

@@ -259,8 +259,8 @@ func (sqlite) insertAttempts(tx *Tx, rows [][]any) error {
 
 func (sqlite) saveHealth(tx *Tx, health map[int64]bugle.Health) error {
 	for id, h := range health {
-		err := tx.exec("UPDATE lanes SET consecutive_failures = $1, last_success_us = $2, last_failure_us = $3 WHERE webhook_id = $4",
-			h.ConsecutiveFailures, microseconds(h.LastSuccessAt), microseconds(h.LastFailureAt), id)
+		err := tx.exec("UPDATE lanes SET consecutive_failures = $1, last_success_us = $2, last_failure_us = $3, failing_since_us = $4 WHERE webhook_id = $5",
+			h.ConsecutiveFailures, microseconds(h.LastSuccessAt), microseconds(h.LastFailureAt), microseconds(h.FailingSince), id)
 		if err != nil {
 			return err
 		}

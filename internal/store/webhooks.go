@@ -12,22 +12,27 @@ import (
 
 const webhookColumns = `w.id, w.organization_id, w.name, w.description, w.url, w.method, w.secret, w.old_secret, w.old_secret_us,
 	w.status, w.timeout_seconds, w.max_attempts, w.retry_schedule, w.max_concurrency, w.rate_per_second, w.ordered, w.headers,
-	w.created_us, w.updated_us, w.channel, w.settings, l.consecutive_failures, l.last_success_us, l.last_failure_us`
+	w.created_us, w.updated_us, w.channel, w.settings, l.consecutive_failures, l.last_success_us, l.last_failure_us,
+	l.failing_since_us, l.told_us, l.warned_us, l.gone_us, o.disable_after_days, o.held_us <> 0`
 
-const fromWebhooks = ` FROM webhooks w JOIN lanes l ON l.webhook_id = w.id `
+const fromWebhooks = ` FROM webhooks w JOIN lanes l ON l.webhook_id = w.id JOIN organizations o ON o.id = w.organization_id `
 
 func scanWebhook(scan func(to ...any) error) (*bugle.Webhook, error) {
 	var w bugle.Webhook
-	var oldSecret, created, updated, success, failure int64
+	var oldSecret, created, updated, success, failure, failing, told, warned, gone int64
+	var disableAfter int
 	var schedule, headers, settings string
 	err := scan(&w.ID, &w.OrganizationID, &w.Name, &w.Description, &w.URL, &w.Method, &w.Secret, &w.OldSecret, &oldSecret,
 		&w.Status, &w.TimeoutSeconds, &w.MaxAttempts, &schedule, &w.MaxConcurrency, &w.RatePerSecond, &w.Ordered, &headers,
-		&created, &updated, &w.Channel, &settings, &w.Health.ConsecutiveFailures, &success, &failure)
+		&created, &updated, &w.Channel, &settings, &w.Health.ConsecutiveFailures, &success, &failure,
+		&failing, &told, &warned, &gone, &disableAfter, &w.Held)
 	if err != nil {
 		return nil, err
 	}
 	w.OldSecretUntil, w.CreatedAt, w.UpdatedAt = fromMicroseconds(oldSecret), fromMicroseconds(created), fromMicroseconds(updated)
-	w.Health.LastSuccessAt, w.Health.LastFailureAt = fromMicroseconds(success), fromMicroseconds(failure)
+	w.Health.LastSuccessAt, w.Health.LastFailureAt, w.Health.FailingSince = fromMicroseconds(success), fromMicroseconds(failure), fromMicroseconds(failing)
+	w.Incident = bugle.Incident{ToldAt: fromMicroseconds(told), WarnedAt: fromMicroseconds(warned), GoneAt: fromMicroseconds(gone)}
+	w.DisablesAt = w.DisableAt(time.Duration(disableAfter) * 24 * time.Hour)
 	if err := decodeList(schedule, func(v any) {
 		seconds, _ := v.(int64)
 		w.RetrySchedule = append(w.RetrySchedule, int(seconds))
@@ -186,9 +191,14 @@ func (s *Store) WebhooksByID(ctx context.Context, organizationID int64, ids []in
 	return list, nil
 }
 
-// LaneWebhook returns a webhook, or the lane of a channel, by its id alone, for the delivery engine.
+// LaneWebhook returns a webhook, or the lane of a channel, by its id alone, for the delivery engine. While its organization
+// is held it is paused, whatever its own status is.
 func (s *Store) LaneWebhook(ctx context.Context, id int64) (*bugle.Webhook, error) {
-	return findWebhook(ctx, s.view(), "WHERE w.id = $1", id)
+	w, err := findWebhook(ctx, s.view(), "WHERE w.id = $1", id)
+	if err == nil && w.Held && w.Status == bugle.Active {
+		w.Status = bugle.Paused
+	}
+	return w, err
 }
 
 // lastEvent is the newest event: those after it are matched with the webhook as it is then.

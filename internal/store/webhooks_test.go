@@ -38,7 +38,7 @@ func wantWebhook(t *testing.T, s *store.Store, want *bugle.Webhook) {
 func TestWebhook_everyFieldReadsBack(t *testing.T) {
 	for i, v := 0, reflect.ValueOf(fullWebhook()); i < v.NumField(); i++ {
 		name := v.Type().Field(i).Name
-		if v.Field(i).IsZero() && !slices.Contains([]string{"ID", "CreatedAt", "UpdatedAt", "Health", "Channel", "Settings"}, name) {
+		if v.Field(i).IsZero() && !slices.Contains([]string{"ID", "CreatedAt", "UpdatedAt", "Health", "Incident", "DisablesAt", "Held", "Channel", "Settings"}, name) {
 			t.Fatalf("the webhook of this test is without %s", name)
 		}
 	}
@@ -61,7 +61,7 @@ func TestWebhook_everyFieldReadsBack(t *testing.T) {
 			}
 			wantWebhook(t, s, w)
 		}
-		health := bugle.Health{ConsecutiveFailures: 3, LastSuccessAt: storetest.Start, LastFailureAt: storetest.Start.Add(time.Second)}
+		health := bugle.Health{ConsecutiveFailures: 3, LastSuccessAt: storetest.Start, LastFailureAt: storetest.Start.Add(time.Second), FailingSince: storetest.Start.Add(time.Millisecond)}
 		if err := s.Record(t.Context(), nil, map[int64]bugle.Health{full.ID: health}); err != nil {
 			t.Fatal(err)
 		}

@@ -286,6 +286,8 @@ func (w *writer) tell(txs []*Tx) {
 		all.Runs = all.Runs || tx.committed.Runs
 		all.Sendings = all.Sendings || tx.committed.Sendings
 		all.Retries = all.Retries || tx.committed.Retries
+		all.Replays = all.Replays || tx.committed.Replays
+		all.Holds = all.Holds || tx.committed.Holds
 	}
 	if !all.isEmpty() {
 		w.store.tell(all)

@@ -1,0 +1,41 @@
+package admin
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/buglehq/bugle"
+)
+
+var keptFields = []string{"name", "2nd Battalion", "display_name_format", "{name}", "time_zone", "UTC"}
+
+func TestSettings_retention(t *testing.T) {
+	p := newWebhooksPanel(t, "update_organization")
+	page := p.get("/settings", http.StatusOK)
+	has(t, page, "How long the log is kept", `name="events_days" value=""`, `name="runs_rows" value=""`, `placeholder="for ever"`, `placeholder="any number"`)
+	p.post("/settings", http.StatusSeeOther, append(keptFields, "events_days", "400", "attempts_days", "0", "deliveries_rows", " 5000 ", "runs_days", "")...)
+	choice, err := p.store.Retention(t.Context(), 1)
+	if err != nil || len(choice) != 3 {
+		t.Fatalf("the choice is %+v, %v", choice, err)
+	}
+	want := bugle.DefaultRetention
+	want.Events.Days, want.Attempts.Days, want.Deliveries.Rows = 400, 0, 5000
+	if got := choice.Over(bugle.DefaultRetention); got != want {
+		t.Errorf("the log is kept for %+v, want %+v", got, want)
+	}
+	has(t, p.get("/settings", http.StatusOK), `name="events_days" value="400"`, `name="attempts_days" value="0"`, `name="deliveries_rows" value="5000"`)
+	// An empty field leaves it to the server again.
+	p.post("/settings", http.StatusSeeOther, append(keptFields, "events_days", "")...)
+	if choice, err := p.store.Retention(t.Context(), 1); err != nil || len(choice) != 0 {
+		t.Errorf("the choice is %+v, %v", choice, err)
+	}
+}
+
+func TestSettings_retentionWrong(t *testing.T) {
+	p := newWebhooksPanel(t, "update_organization")
+	page := p.post("/settings", http.StatusUnprocessableEntity, append(keptFields, "events_days", "40000", "runs_days", "ten", "deliveries_rows", "5")...)
+	has(t, page, "This must be 1 to 36500 days, or 0 for ever.", "This must be a whole number.", "This must be 100 to 1000000000, or 0 for any number.", `value="40000"`)
+	if choice, err := p.store.Retention(t.Context(), 1); err != nil || len(choice) != 0 {
+		t.Errorf("the choice is %+v, %v", choice, err)
+	}
+}
