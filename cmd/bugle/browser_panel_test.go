@@ -78,6 +78,7 @@ func signIn(b *tab, email, password string) {
 
 // What is said about a tab relies on it noticing.
 func TestTab_noticesProblems(t *testing.T) {
+	t.Parallel()
 	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Security-Policy", "script-src 'nonce-a'")
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
@@ -102,6 +103,7 @@ func TestTab_noticesProblems(t *testing.T) {
 
 // Somebody new follows the printed link, makes the first account, and comes back later.
 func TestPanel_firstAccount(t *testing.T) {
+	t.Parallel()
 	p := startPanel(t)
 	b := newTab(t, p.url)
 	p.setUp(b)
@@ -125,6 +127,7 @@ func TestPanel_firstAccount(t *testing.T) {
 
 // Whoever has no mouse can sign in and use the menus.
 func TestPanel_keyboard(t *testing.T) {
+	t.Parallel()
 	p := startPanel(t)
 	b := newTab(t, p.url)
 	p.setUp(b)
@@ -176,6 +179,7 @@ func (b *tab) tabTo(selector string) {
 
 // Without scripts the panel does what it does.
 func TestPanel_withoutScripts(t *testing.T) {
+	t.Parallel()
 	p := startPanel(t)
 	b := newTab(t, p.url)
 	b.scripts(false)
@@ -196,6 +200,7 @@ func TestPanel_withoutScripts(t *testing.T) {
 
 // What somebody was typing when his session ended is sent once he has signed in again.
 func TestPanel_endOfSession(t *testing.T) {
+	t.Parallel()
 	p := startPanel(t)
 	b := newTab(t, p.url)
 	p.setUp(b)
