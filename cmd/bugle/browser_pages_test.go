@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"regexp"
 	"strings"
 	"testing"
@@ -11,8 +12,11 @@ import (
 
 var demoPanel = regexp.MustCompile(`panel +(http://\S+) +sign in as (\S+) with the password (\S+)`)
 
-// startDemo starts the demo, which has something on every page, and returns a tab whose admin has signed in.
-func startDemo(t *testing.T) *tab {
+// A running demo has something on every page.
+type runningDemo struct{ url, email, password string }
+
+// startDemo starts the demo, and waits until it has made what the pages are to show.
+func startDemo(t *testing.T) *runningDemo {
 	t.Helper()
 	browser(t)
 	ctx, stop := context.WithCancel(context.Background())
@@ -29,13 +33,19 @@ func startDemo(t *testing.T) *tab {
 	})
 	var found []string
 	waitFor(t, "the demo's panel", func() bool { found = demoPanel.FindStringSubmatch(stdout.String()); return found != nil })
-	b := newTab(t, found[1])
-	b.open("/login")
-	signIn(b, found[2], found[3])
-	b.see("Latest events")
 	waitFor(t, "a delivery that failed and one by an automation", func() bool {
 		return strings.Contains(stdout.String(), "attempt 3") && strings.Contains(stdout.String(), "Discord (automation)")
 	})
+	return &runningDemo{url: found[1], email: found[2], password: found[3]}
+}
+
+// signIn returns a tab whose admin has signed in.
+func (d *runningDemo) signIn(t *testing.T) *tab {
+	t.Helper()
+	b := newTab(t, d.url)
+	b.open("/login")
+	signIn(b, d.email, d.password)
+	b.see("Latest events")
 	return b
 }
 
@@ -60,39 +70,47 @@ func pagePaths(b *tab) []string {
 	return append(paths, eval[string](b, `document.querySelector("tbody a[href^='/event-log/']").getAttribute("href")`), "/users/2", "/users/2/edit", "/rank-records/1", "/units/2", "/ranks/1", "/calendars/1")
 }
 
-// Every page can be used by everybody, in both themes and on a phone, and says nothing in the console.
-func TestPages_accessible(t *testing.T) {
-	b := startDemo(t)
-	for _, look := range []struct {
-		theme         string
-		width, height int64
-	}{{"light", 1280, 900}, {"dark", 390, 844}} {
-		b.theme(look.theme)
-		b.size(look.width, look.height)
-		for _, path := range pagePaths(b) {
-			b.open(path)
-			b.accessible(look.theme + " " + path)
-		}
-	}
-}
-
 // maxTransferred is how many bytes a page may load that nobody has been to before, without the editor.
 const maxTransferred = 200 << 10
 
-// Pages are light, also the first that somebody sees.
-func TestPages_light(t *testing.T) {
-	b := startDemo(t)
-	for _, path := range pagePaths(b) {
-		b.forget()
-		b.open(path)
-		total, sizes := 0.0, b.transferred()
-		for url, size := range sizes {
-			if !strings.Contains(url, "/assets/editor.") {
-				total += size
+// Every page can be used by everybody, light on a desk and dark on a phone, loads little when it is the first that
+// somebody sees, and says nothing in the console. Each is loaded once, by one of two tabs.
+func TestPages(t *testing.T) {
+	t.Parallel()
+	demo := startDemo(t)
+	paths := pagePaths(demo.signIn(t))
+	for half := range 2 {
+		t.Run(fmt.Sprintf("half %d", half+1), func(t *testing.T) {
+			t.Parallel()
+			b := demo.signIn(t)
+			for i, path := range paths {
+				if i%2 != half {
+					continue
+				}
+				b.theme("light")
+				b.size(1280, 900)
+				b.weights()
+				b.open(path)
+				b.light(path)
+				b.accessible("light " + path)
+				b.theme("dark")
+				b.size(390, 844)
+				b.accessible("dark, on a phone, " + path)
 			}
+		})
+	}
+}
+
+// light fails the test if the page that was opened is heavy.
+func (b *tab) light(path string) {
+	b.t.Helper()
+	weights, total := b.weights(), 0.0
+	for url, size := range weights {
+		if !strings.Contains(url, "/assets/editor.") {
+			total += size
 		}
-		if total == 0 || total > maxTransferred {
-			t.Errorf("%s transfers %.0f bytes, want at most %d: %v", path, total, maxTransferred, sizes)
-		}
+	}
+	if total == 0 || total > maxTransferred {
+		b.t.Errorf("%s transfers %.0f bytes, want at most %d: %v", path, total, maxTransferred, weights)
 	}
 }

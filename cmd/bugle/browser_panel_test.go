@@ -2,11 +2,14 @@ package main
 
 import (
 	"context"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/chromedp/cdproto/cdp"
@@ -78,6 +81,7 @@ func signIn(b *tab, email, password string) {
 
 // What is said about a tab relies on it noticing.
 func TestTab_noticesProblems(t *testing.T) {
+	t.Parallel()
 	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Security-Policy", "script-src 'nonce-a'")
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
@@ -102,6 +106,7 @@ func TestTab_noticesProblems(t *testing.T) {
 
 // Somebody new follows the printed link, makes the first account, and comes back later.
 func TestPanel_firstAccount(t *testing.T) {
+	t.Parallel()
 	p := startPanel(t)
 	b := newTab(t, p.url)
 	p.setUp(b)
@@ -125,6 +130,7 @@ func TestPanel_firstAccount(t *testing.T) {
 
 // Whoever has no mouse can sign in and use the menus.
 func TestPanel_keyboard(t *testing.T) {
+	t.Parallel()
 	p := startPanel(t)
 	b := newTab(t, p.url)
 	p.setUp(b)
@@ -176,6 +182,7 @@ func (b *tab) tabTo(selector string) {
 
 // Without scripts the panel does what it does.
 func TestPanel_withoutScripts(t *testing.T) {
+	t.Parallel()
 	p := startPanel(t)
 	b := newTab(t, p.url)
 	b.scripts(false)
@@ -196,6 +203,7 @@ func TestPanel_withoutScripts(t *testing.T) {
 
 // What somebody was typing when his session ended is sent once he has signed in again.
 func TestPanel_endOfSession(t *testing.T) {
+	t.Parallel()
 	p := startPanel(t)
 	b := newTab(t, p.url)
 	p.setUp(b)
@@ -214,6 +222,119 @@ func TestPanel_endOfSession(t *testing.T) {
 	b.see("Copy the key now")
 	b.open("/api-keys")
 	b.see("Kept over the night")
+}
+
+// What happens comes into a list that is open, also far down, without moving what is being read; and a lost
+// connection is said, and found again.
+func TestPanel_live(t *testing.T) {
+	t.Parallel()
+	p := startPanel(t)
+	line := newLine(t, strings.TrimPrefix(p.url, "http://"))
+	b := newTab(t, line.url)
+	p.setUp(b)
+	b.size(1280, 300)
+	b.open("/event-log")
+	b.see("Alex Carter")
+	eval[bool](b, `(scrollTo({ top: 150, behavior: "instant" }), true)`)
+
+	other := newTab(t, p.url)
+	other.open("/login")
+	signIn(other, panelEmail, panelPassword)
+	add := func(name string) {
+		t.Helper()
+		other.open("/users/create")
+		other.fill("Name", name)
+		other.fill("Email", strings.ReplaceAll(name, " ", ".")+"@example.com")
+		other.follow("Save")
+		other.see("Saved.")
+	}
+	add("Jane Roe")
+	b.see("1 new: show")
+	if b.sees("Jane Roe") || eval[float64](b, "scrollY") != 150 {
+		t.Errorf("the list has moved: %s", b.state())
+	}
+	b.click("1 new: show")
+	b.see("User 2: Jane Roe")
+	eval[bool](b, `(scrollTo({ top: 0, behavior: "instant" }), true)`)
+	add("Jim Poe")
+	b.see("User 3: Jim Poe") // at the top it comes by itself
+
+	b.expect("net::ERR_")
+	line.cut(true)
+	b.see("Connection lost. Trying again…")
+	add("Joan Doe")
+	line.cut(false)
+	b.wait("the connection to be there again", `document.querySelector(".banner").hidden`)
+	b.see("User 4: Joan Doe") // which happened meanwhile
+}
+
+// A line leads to a server, and can be cut.
+type line struct {
+	url  string
+	mu   sync.Mutex
+	off  bool
+	open map[net.Conn]bool
+}
+
+func newLine(t *testing.T, address string) *line {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &line{url: "http://" + listener.Addr().String(), open: map[net.Conn]bool{}}
+	var work sync.WaitGroup
+	work.Go(func() {
+		for {
+			near, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			far, err := net.Dial("tcp", address)
+			if err != nil || !l.add(near, far) {
+				near.Close()
+				continue
+			}
+			for _, way := range [][2]net.Conn{{near, far}, {far, near}} {
+				work.Go(func() {
+					io.Copy(way[0], way[1]) // until one of them is closed
+					near.Close()
+					far.Close()
+				})
+			}
+		}
+	})
+	t.Cleanup(func() {
+		listener.Close()
+		l.cut(true)
+		work.Wait()
+	})
+	return l
+}
+
+// add notes connections, unless the line is cut.
+func (l *line) add(connections ...net.Conn) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, c := range connections {
+		if l.off {
+			c.Close()
+		} else {
+			l.open[c] = true
+		}
+	}
+	return !l.off
+}
+
+// cut ends what is open and refuses what comes, or mends the line.
+func (l *line) cut(off bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.off = off
+	for c := range l.open {
+		c.Close()
+	}
+	clear(l.open)
 }
 
 // endSessions makes the server forget who has signed in, as far as the tab goes.

@@ -16,7 +16,7 @@ func TestScreenshots(t *testing.T) {
 	if folder == "" {
 		t.Skip("takes pictures for the documents, by make screenshots")
 	}
-	b := startDemo(t)
+	b := startDemo(t).signIn(t)
 	quality := int64(88)
 	for _, picture := range []struct {
 		name, theme, path string

@@ -53,6 +53,7 @@ func (f *fickle) took(text string) bool {
 // Somebody new sets up, makes a webhook by the documented steps, tests it, sees it fail and come back, makes an
 // automation of a template, promotes somebody, and finds out why one thing was sent and another was not.
 func TestStory(t *testing.T) {
+	t.Parallel()
 	p := startPanel(t)
 	receiver := newFickle(t)
 	b := newTab(t, p.url)
@@ -146,6 +147,7 @@ func TestStory(t *testing.T) {
 
 // Who may not do something sees neither the entry nor the action, and is refused at the address.
 func TestStory_permissions(t *testing.T) {
+	t.Parallel()
 	p := startPanel(t)
 	b := newTab(t, p.url)
 	p.setUp(b)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
@@ -96,7 +97,7 @@ func endBrowser() {
 }
 
 // A tab is what one person sees: it has its own cookies. Its methods fail the test if something cannot be
-// done within a minute, and when the test ends there must have been no errors in the console.
+// done with patience, and when the test ends there must have been no errors in the console.
 type tab struct {
 	t    *testing.T
 	ctx  context.Context
@@ -105,15 +106,16 @@ type tab struct {
 	mu       sync.Mutex
 	problems []string // what the console said, what the policy refused
 	expected []string // parts of problems that are none
-	sizes    map[string]float64
 	requests map[network.RequestID]string
+	loaded   map[string]bool    // addresses asked for since the last call of weights
+	sizes    map[string]float64 // what came over the network for an address, when it did
 }
 
 func newTab(t *testing.T, base string) *tab {
 	t.Helper()
 	parent := browser(t)
 	ctx, cancel := chromedp.NewContext(parent, chromedp.WithNewBrowserContext())
-	b := &tab{t: t, ctx: ctx, base: base, sizes: map[string]float64{}, requests: map[network.RequestID]string{}}
+	b := &tab{t: t, ctx: ctx, base: base, requests: map[network.RequestID]string{}, loaded: map[string]bool{}, sizes: map[string]float64{}}
 	t.Cleanup(func() {
 		b.noProblems()
 		cancel()
@@ -122,6 +124,8 @@ func newTab(t *testing.T, base string) *tab {
 	if err := chromedp.Listen(ctx, b.heard); err != nil {
 		t.Fatal(err)
 	}
+	// Several tabs are used at once, and each is to behave as the one in front.
+	call(b, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true})
 	b.size(1280, 800)
 	return b
 }
@@ -151,8 +155,11 @@ func (b *tab) heard(event any) {
 		}
 	case *network.EventRequestWillBeSent:
 		b.requests[e.RequestID] = e.Request.URL
+		b.loaded[e.Request.URL] = true
 	case *network.EventLoadingFinished:
-		b.sizes[b.requests[e.RequestID]] += e.EncodedDataLength
+		if e.EncodedDataLength > 0 { // else it was in the cache
+			b.sizes[b.requests[e.RequestID]] = e.EncodedDataLength
+		}
 	}
 }
 
@@ -178,9 +185,6 @@ func (b *tab) noProblems() {
 		b.t.Errorf("the browser says: %s", p)
 	}
 }
-
-// patience is how long a tab waits for something. It is long, because nothing is measured by it.
-const patience = time.Minute
 
 func (b *tab) do(a chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
@@ -337,16 +341,16 @@ func (b *tab) clickIn(selector, name string) {
 	b.clickOn(fmt.Sprintf("%q in %s", name, selector), `action(%s, %s)`, name, selector)
 }
 
-// clickOn clicks in the middle of an element, once it stays where it is and if nothing lies over it.
+// clickOn clicks an element as soon as its middle can be seen and nothing lies over it. Looking and clicking are one
+// step of the page, so that nothing moves or is replaced between them.
 func (b *tab) clickOn(what, script string, args ...any) {
 	b.t.Helper()
 	b.wait(what+", to be clicked", `(() => { const e = `+script+`; if (!e) return false; e.scrollIntoView({ block: "center", behavior: "instant" });
 		const r = e.getClientRects()[0], at = document.elementFromPoint(r.x + r.width / 2, r.y + r.height / 2);
-		const place = r.x + " " + r.y, stays = window.placeBefore === place;
-		window.placeBefore = place;
-		return stays && !!at && (e.contains(at) || at.contains(e) || at.closest("label")?.control === e) })()`, slices.Clone(args)...)
-	at := eval[[]float64](b, `(() => { const r = (`+script+`).getClientRects()[0]; return [r.x + r.width / 2, r.y + r.height / 2] })()`, args...)
-	b.do(chromedp.MouseClickXY(at[0], at[1]))
+		if (!at || !(e.contains(at) || at.contains(e) || at.closest("label")?.control === e)) return false;
+		e.focus({ preventScroll: true });
+		e.click();
+		return true })()`, args...)
 }
 
 // follow clicks what leads to another page, and waits until that is there.
@@ -396,7 +400,7 @@ func (b *tab) press(keys string, options ...chromedp.KeyOption) {
 // insert types where the cursor is.
 func (b *tab) insert(text string) {
 	b.t.Helper()
-	b.do(chromedp.KeyEvent(text))
+	call(b, input.InsertText, input.InsertTextParams{Text: text})
 }
 
 // size sets how large the tab is; below 600 pixels it is a phone's.
@@ -405,10 +409,15 @@ func (b *tab) size(width, height int64) {
 	call(b, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: width, Height: height, DeviceScaleFactor: 1, Mobile: width < 600})
 }
 
-// theme is what the person has chosen: light or dark.
+// theme is what the person has chosen: light or dark. The page that is open turns at once, without transitions, whose
+// frames may be long in coming.
 func (b *tab) theme(name string) {
 	b.t.Helper()
 	call(b, network.SetCookie, network.SetCookieParams{Name: "theme", Value: name, URL: b.base})
+	eval[bool](b, `(() => { const root = document.documentElement; root.dataset.theme = root.dataset.bsTheme = %s; 
+		document.dispatchEvent(new CustomEvent("bugle:theme"));
+		for (const a of document.getAnimations()) try { a.finish() } catch { a.cancel() } // what never ends cannot be finished
+		return true })()`, name)
 }
 
 // scripts allows scripts, or not.
@@ -417,13 +426,17 @@ func (b *tab) scripts(allowed bool) {
 	call(b, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: !allowed})
 }
 
-// transferred returns what was received since the last call, by address.
-func (b *tab) transferred() map[string]float64 {
+// weights returns the addresses that were asked for since the last call, and how many bytes each is when it comes
+// over the network, also if it was in the cache this time.
+func (b *tab) weights() map[string]float64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	sizes := b.sizes
-	b.sizes = map[string]float64{}
-	return sizes
+	weights := map[string]float64{}
+	for url := range b.loaded {
+		weights[url] = b.sizes[url]
+	}
+	b.loaded = map[string]bool{}
+	return weights
 }
 
 //go:embed testdata/axe/axe.min.js
@@ -452,11 +465,4 @@ func (b *tab) faults() []string {
 		b.t.Fatal("axe: ", err)
 	}
 	return found
-}
-
-// forget empties the cache.
-func (b *tab) forget() {
-	b.t.Helper()
-	call(b, network.ClearBrowserCache, cdp.Empty{})
-	b.transferred()
 }

@@ -132,17 +132,21 @@ func count(t *testing.T, database, query string) (n int) {
 	return n
 }
 
-// waitFor asks until the answer is yes, for at most a minute.
+// patience is how long tests wait for something that has to come. It is long, because nothing is measured by it and
+// machines may be busy.
+const patience = 3 * time.Minute
+
+// waitFor asks until the answer is yes, for as long as patience lasts.
 func waitFor(t *testing.T, what string, yes func() bool) {
 	t.Helper()
 	ticker := time.NewTicker(20 * time.Millisecond)
 	defer ticker.Stop()
-	give := time.After(time.Minute)
+	give := time.After(patience)
 	for !yes() {
 		select {
 		case <-ticker.C:
 		case <-give:
-			t.Fatalf("waited a minute for: %s", what)
+			t.Fatalf("waited %s for: %s", patience, what)
 		}
 	}
 }

@@ -211,6 +211,10 @@ func (s *server) exportRuns(v *visit, f store.RunFilter) error {
 // streamRuns sends the rows of runs that end while the log is open.
 func (s *server) streamRuns(v *visit) error {
 	f := v.runFilter()
+	file, template := "automation_logs.html", "run-row"
+	if v.URL.Query().Get("rows") == "automation" {
+		file, template = "automation.html", "run-of-one"
+	}
 	return v.stream("view_any_automation_log", func(_, ids []int64) ([]newsItem, error) {
 		var items []newsItem
 		runs, err := s.store.RunsByID(v.Context(), v.actor.OrganizationID, ids)
@@ -221,7 +225,7 @@ func (s *server) streamRuns(v *visit) error {
 			if !runMatches(f, row.LoggedRun) {
 				continue
 			}
-			html, err := htmlOf("automation_logs.html", "run-row", row)
+			html, err := htmlOf(file, template, row)
 			if err != nil {
 				return nil, err
 			}

@@ -387,6 +387,10 @@ func (s *server) showAutomation(v *visit) error {
 // backtestPeriods are how many days a back-test may go back.
 var backtestPeriods = []int{1, 7, 30, 90}
 
+// shownTrials is how many events the page of a back-test shows, each with what would have been sent: the page is to stay
+// light. The file has them all.
+const shownTrials = 50
+
 type backtestPage struct {
 	frame
 	Automation *bugle.Automation
@@ -452,7 +456,8 @@ func (s *server) backtestAutomation(v *visit) error {
 			p.Tiles = append(p.Tiles, backtestTile{known.badge, n, known.hint})
 		}
 	}
-	for _, t := range slices.Backward(p.Summary.Trials) { // newest first
+	shown := p.Summary.Trials[:min(len(p.Summary.Trials), shownTrials)]
+	for _, t := range slices.Backward(shown) { // newest first
 		row := trialRow{Event: t.Event, Label: dispatch.EventLabel(t.Event), Status: trialBadge(t.Run.Status), Error: dispatch.ErrorOf(t.Run)}
 		if t.Result != nil {
 			row.Result = prettyJSON(t.Result)

@@ -515,3 +515,36 @@ func TestAutomationLogs_live(t *testing.T) {
 	}
 	t.Fatal("the stream ended: ", lines.Err())
 }
+
+// The runs on an automation's page follow too, without what the page says already.
+func TestAutomation_followsItsRuns(t *testing.T) {
+	p := newAutomationsPanel(t)
+	hook := storetest.AddWebhook(t, p.store, "https://example.com/hook", func(w *bugle.Webhook) { w.Events = nil })
+	p.add("name", "First", "trigger", "rankrecord.created", "webhook_id", hook.ID)
+	p.shows("/automations/1", "It has not run yet", `data-live-list="/automation-logs/stream?automation=1&amp;rows=automation"`)
+	answer, err := p.client.Do(p.request("GET", "/automation-logs/stream?automation=1&rows=automation", nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	lines := bufio.NewScanner(answer.Body)
+	lines.Scan() // the page follows from here on
+	p.promote()
+	p.runs()
+	for lines.Scan() {
+		text, ok := strings.CutPrefix(lines.Text(), "data: ")
+		if !ok {
+			continue
+		}
+		var item struct{ ID, HTML string }
+		if err := json.Unmarshal([]byte(text), &item); err != nil {
+			t.Fatal(err)
+		}
+		wantTexts(t, "the row", item.HTML, `<tr id="run-1">`, "Executed", "/automation-logs/1")
+		if strings.Contains(item.HTML, "First") {
+			t.Errorf("the row names the automation: %s", item.HTML)
+		}
+		return
+	}
+	t.Fatal("the stream ended: ", lines.Err())
+}

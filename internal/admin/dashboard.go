@@ -25,8 +25,9 @@ type dashboardPage struct {
 	Month   outcomeChart
 	Slowest []webhookRow
 	Failing []webhookRow
-	Events  []dashboardEvent
-	Log     bool // events may be seen
+	Events  []loggedRow
+	Stream  string // the address of events that are new
+	Log     bool   // events may be seen
 }
 
 // A firstStep is one of those that make a new organization useful.
@@ -45,11 +46,6 @@ type tiles struct {
 	More                bool // more are waiting than were counted
 	Oldest              time.Time
 	Failing, Paused     int
-}
-
-type dashboardEvent struct {
-	*store.LoggedEvent
-	About link
 }
 
 const (
@@ -71,12 +67,15 @@ func (s *server) showDashboard(v *visit) error {
 		}
 	}
 	if p.Log = v.Can("view_any_event_log"); p.Log {
+		if p.Stream, err = v.eventStream("dashboard"); err != nil {
+			return err
+		}
 		page, err := s.store.Events(v.Context(), v.actor.OrganizationID, store.EventFilter{}, store.PageRequest{Number: 1, Limit: latestEvents, CountTo: -1})
 		if err != nil {
 			return err
 		}
-		for _, e := range page.Items {
-			p.Events = append(p.Events, dashboardEvent{e, v.resource(e.ResourceKind, e.ResourceID)})
+		if p.Events, err = v.loggedRows(&p.frame, page.Items); err != nil {
+			return err
 		}
 	}
 	return v.render(http.StatusOK, "dashboard.html", p)

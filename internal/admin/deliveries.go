@@ -150,6 +150,14 @@ func (v *visit) webhookOptions() ([]option, error) {
 	return options, nil
 }
 
+// stateOptions and answerOptions are the states and answers of deliveries that a log can be filtered by.
+var (
+	stateOptions = []option{{Value: "pending", Label: "Waiting or retrying"}, {Value: "delivered", Label: "Delivered"},
+		{Value: "failed", Label: "Failed"}, {Value: "cancelled", Label: "Cancelled"}}
+	answerOptions = []option{{Value: "2xx", Label: "2xx: taken"}, {Value: "3xx", Label: "3xx: redirected"},
+		{Value: "4xx", Label: "4xx: refused"}, {Value: "5xx", Label: "5xx: receiver in trouble"}, {Value: "none", Label: "No answer"}}
+)
+
 func (v *visit) deliveryFilterInputs() ([]filter, error) {
 	hooks, err := v.webhookOptions()
 	if err != nil {
@@ -161,11 +169,9 @@ func (v *visit) deliveryFilterInputs() ([]filter, error) {
 	}
 	return []filter{
 		v.filterBy("webhook", "Webhook", "All", hooks),
-		v.filterBy("state", "State", "All", []option{{Value: "pending", Label: "Waiting or retrying"}, {Value: "delivered", Label: "Delivered"},
-			{Value: "failed", Label: "Failed"}, {Value: "cancelled", Label: "Cancelled"}}),
+		v.filterBy("state", "State", "All", stateOptions),
 		v.filterBy("event", "Event", "All", append(eventOptions(), option{Value: bugle.SendEvent, Label: bugle.SendEvent, Group: "Other"})),
-		v.filterBy("status", "Answer", "All", []option{{Value: "2xx", Label: "2xx: taken"}, {Value: "3xx", Label: "3xx: redirected"},
-			{Value: "4xx", Label: "4xx: refused"}, {Value: "5xx", Label: "5xx: receiver in trouble"}, {Value: "none", Label: "No answer"}}),
+		v.filterBy("status", "Answer", "All", answerOptions),
 		v.filterBy("error", "Problem", "All", kinds),
 		v.filterText("request_id", "Request ID", "or how it begins"),
 		v.filterTime("since", "Since"),
@@ -240,11 +246,39 @@ func (v *visit) deliveryRows(page *frame, list []*bugle.Delivery) ([]deliveryRow
 	if err != nil {
 		return nil, err
 	}
+	about := map[int64]link{}
+	if page != nil { // else it is a file, for programs
+		if about, err = v.aboutEvents(list); err != nil {
+			return nil, err
+		}
+	}
 	rows := make([]deliveryRow, len(list))
 	for i, d := range list {
-		rows[i] = deliveryRow{Delivery: d, Page: page, Webhook: v.webhookLink(d, names), Resource: v.resource(d.ResourceKind, d.ResourceID), Select: v.Can("update_webhook_log")}
+		resource, ok := about[d.EventID]
+		if !ok {
+			resource = v.resource(d.ResourceKind, d.ResourceID)
+		}
+		rows[i] = deliveryRow{Delivery: d, Page: page, Webhook: v.webhookLink(d, names), Resource: resource, Select: v.Can("update_webhook_log")}
 	}
 	return rows, nil
+}
+
+// aboutEvents are the links to what deliveries are about, by their events, for those who may see these.
+func (v *visit) aboutEvents(list []*bugle.Delivery) (map[int64]link, error) {
+	about := map[int64]link{}
+	if !v.Can("view_event_log") || len(list) == 0 {
+		return about, nil
+	}
+	ids := make([]int64, len(list))
+	for i, d := range list {
+		ids[i] = d.EventID
+	}
+	slices.Sort(ids)
+	events, err := v.server.store.EventsByID(v.Context(), slices.Compact(ids))
+	for _, e := range events {
+		about[e.ID] = v.about(e)
+	}
+	return about, err
 }
 
 // webhookNames are the names of webhooks that are still there.
@@ -290,6 +324,10 @@ func (s *server) followDeliveries(v *visit) error {
 	inList := func(d *bugle.Delivery) bool {
 		return !d.CreatedAt.Before(loaded) || d.ID >= from && (to == 0 || d.ID <= to)
 	}
+	file, template := "deliveries.html", "delivery-row"
+	if v.URL.Query().Get("rows") == "webhook" {
+		file, template = "webhook.html", "webhook-log-row"
+	}
 	page := v.newFrame("", "")
 	return v.stream("view_any_webhook_log", func(ids, _ []int64) ([]newsItem, error) {
 		if len(ids) == 0 {
@@ -313,7 +351,7 @@ func (s *server) followDeliveries(v *visit) error {
 		var news []newsItem
 		passes := map[int64]bool{}
 		for _, row := range slices.Backward(rows) { // each goes on top of those before
-			text, err := htmlOf("deliveries.html", "delivery-row", row)
+			text, err := htmlOf(file, template, row)
 			if err != nil {
 				return nil, err
 			}

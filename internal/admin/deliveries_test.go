@@ -2,7 +2,6 @@ package admin_test
 
 import (
 	"bufio"
-	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -215,7 +214,7 @@ func TestWebhookLogs_list(t *testing.T) {
 	p.record(3, bugle.Pending, bugle.Attempt{Error: &bugle.AttemptError{Kind: bugle.ErrorTimeout, Message: "the receiver did not answer within 10 s"}})
 	page := p.page("/webhook-logs")
 	p.has(page, `id="delivery-1"`, `id="delivery-2"`, `id="delivery-3"`, "Delivered", "Failed", "Retrying", "data-countdown", "200 OK", "404 Not Found", "No answer in time",
-		"&lt;b&gt;Nasty&lt;/b&gt; hook", fmt.Sprintf(`href="/webhooks/%d"`, hook.ID), "user.created", ">User 2</a>", `href="/users/2"`,
+		"&lt;b&gt;Nasty&lt;/b&gt; hook", fmt.Sprintf(`href="/webhooks/%d"`, hook.ID), "user.created", ">User 2: Jane Roe</a>", `href="/users/2"`,
 		`data-copy="`+storetest.Actor().RequestID+`"`, "Redeliver selected", "Export CSV")
 	p.lacks(page, "<b>Nasty")
 
@@ -446,37 +445,43 @@ func TestWebhookLogs_redeliverAll(t *testing.T) {
 	}
 }
 
-// What changes is streamed: only rows of the list, and an empty one for a row that the filter lets through no more.
-func TestWebhookLogs_stream(t *testing.T) {
-	p := newDeliveriesPanel(t)
-	storetest.AddWebhook(t, p.store, "https://example.com/hook", nil)
-	p.users("Jane Roe", "John Doe")
-	page := p.page("/webhook-logs?state=pending")
-	address := strings.ReplaceAll(regexp.MustCompile(`data-live-list="([^"]*)"`).FindStringSubmatch(page)[1], "&amp;", "&")
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, p.server.URL+address, nil)
+// follow opens the stream that a page names, and returns what waits for its next message.
+func (p *deliveriesPanel) follow(page string) (next func() string) {
+	p.Helper()
+	found := regexp.MustCompile(`data-live-list="([^"]*)"`).FindStringSubmatch(page)
+	if found == nil {
+		p.Fatal("the page follows nothing")
+	}
+	r, err := http.NewRequestWithContext(p.Context(), http.MethodGet, p.server.URL+strings.ReplaceAll(found[1], "&amp;", "&"), nil)
 	if err != nil {
-		t.Fatal(err)
+		p.Fatal(err)
 	}
 	answer, err := p.client.Do(r)
 	if err != nil {
-		t.Fatal(err)
+		p.Fatal(err)
 	}
-	defer answer.Body.Close()
+	p.Cleanup(func() { answer.Body.Close() })
 	lines := bufio.NewScanner(answer.Body)
-	next := func() string {
+	if !lines.Scan() { // it has begun
+		p.Fatal(lines.Err())
+	}
+	return func() string {
 		for lines.Scan() {
 			if data, ok := strings.CutPrefix(lines.Text(), "data: "); ok {
 				return data
 			}
 		}
-		t.Fatalf("the stream ended: %v", lines.Err())
+		p.Fatalf("the stream ended: %v", lines.Err())
 		return ""
 	}
-	if !lines.Scan() { // it has begun
-		t.Fatal(lines.Err())
-	}
+}
+
+// What changes is streamed: only rows of the list, and an empty one for a row that the filter lets through no more.
+func TestWebhookLogs_stream(t *testing.T) {
+	p := newDeliveriesPanel(t)
+	storetest.AddWebhook(t, p.store, "https://example.com/hook", nil)
+	p.users("Jane Roe", "John Doe")
+	next := p.follow(p.page("/webhook-logs?state=pending"))
 	p.record(2, bugle.Delivered, bugle.Attempt{Status: 200, Reason: "OK"})
 	if got := next(); got != `{"id":"delivery-2","html":""}` {
 		t.Errorf("a row that does not pass any more is %s", got)
@@ -485,7 +490,49 @@ func TestWebhookLogs_stream(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.users("Jim Poe")
-	if got := next(); !strings.Contains(got, `"id":"delivery-3"`) || !strings.Contains(got, "Waiting") {
+	if got := next(); !strings.Contains(got, `"id":"delivery-3"`) || !strings.Contains(got, "Waiting") || !strings.Contains(got, "Jim Poe") {
+		t.Errorf("the new row is %s", got)
+	}
+}
+
+// The newest deliveries on a webhook's page follow too, in rows of their own and only that webhook's.
+func TestWebhook_followsItsLog(t *testing.T) {
+	p := newDeliveriesPanel(t)
+	storetest.AddWebhook(t, p.store, "https://example.com/other", nil)
+	storetest.AddWebhook(t, p.store, "https://example.com/hook", nil)
+	next := p.follow(p.page("/webhooks/2"))
+	p.users("Jane <b>Roe</b>")
+	if got := next(); !strings.Contains(got, `"id":"delivery-2"`) || !strings.Contains(got, "Details of delivery 2") || !strings.Contains(got, "Jane") || strings.Contains(got, `\u003cb\u003eRoe`) {
+		t.Errorf("the new row is %s", got)
+	}
+}
+
+// Events come into the log that is open also if nothing is made of them, and only those that its filters let through.
+func TestEventLog_stream(t *testing.T) {
+	p := newDeliveriesPanel(t)
+	p.users("Jane Roe")
+	next := p.follow(p.page("/event-log?event=user.created"))
+	if err := p.clock.BlockUntilContext(t.Context(), 2); err != nil { // signs of life, and looks
+		t.Fatal(err)
+	}
+	storetest.Update(t, p.store, &personnel.User, 2, "name", "Joan Roe")
+	p.users("John <i>Doe</i>")
+	p.clock.Advance(time.Second)
+	if got := next(); !strings.Contains(got, "John") || strings.Contains(got, "Joan") || strings.Contains(got, `\u003ci\u003e`) || !strings.Contains(got, "user.created") {
+		t.Errorf("the new row is %s", got)
+	}
+}
+
+// The dashboard's latest events follow in rows of their own.
+func TestDashboard_followsEvents(t *testing.T) {
+	p := newDeliveriesPanel(t)
+	next := p.follow(p.page("/"))
+	if err := p.clock.BlockUntilContext(t.Context(), 2); err != nil {
+		t.Fatal(err)
+	}
+	p.users("Jane Roe")
+	p.clock.Advance(time.Second)
+	if got := next(); !strings.Contains(got, `\u003cli id=`) || !strings.Contains(got, "User 2: Jane Roe") {
 		t.Errorf("the new row is %s", got)
 	}
 }

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/buglehq/bugle"
 	"github.com/buglehq/bugle/internal/dispatch"
@@ -19,6 +21,7 @@ import (
 // events adds the log of events.
 func (s *server) events() {
 	s.page("GET /event-log", "view_any_event_log", s.listEvents)
+	s.page("GET /event-log/stream", "view_any_event_log", s.followEvents)
 	s.page("GET /event-log/{id}", "view_event_log", s.showEvent)
 }
 
@@ -29,14 +32,21 @@ type eventsPage struct {
 	Filtered bool
 	Rows     []loggedRow
 	Pager    pager
+	Stream   string // the address of what is new
+	First    bool   // of the pages
+	Home     string // the address of the first page
 }
 
-// An loggedRow is an event in a list.
+// A loggedRow is an event in a list.
 type loggedRow struct {
 	*store.LoggedEvent
+	Page     *frame
 	Resource link
 	Causer   link // zero: nobody is known
 }
+
+// DOMID is the id of the row's element.
+func (r loggedRow) DOMID() string { return fmt.Sprintf("event-%d", r.ID) }
 
 // eventFilter reads the filters of the log. Nothing passes if nobody has the name of a causer.
 func (v *visit) eventFilter() (f store.EventFilter, nobody bool, problems []string, err error) {
@@ -103,22 +113,91 @@ func (s *server) listEvents(v *visit) error {
 	if len(problems) > 0 {
 		return v.render(http.StatusUnprocessableEntity, "events.html", p)
 	}
+	if p.Stream, err = v.eventStream(""); err != nil {
+		return err
+	}
 	at := v.logPaging()
 	page, err := read(v.Context(), at)
 	if err != nil {
 		return err
 	}
-	if p.Rows, err = v.loggedRows(page.Items); err != nil {
+	if p.Rows, err = v.loggedRows(&p.frame, page.Items); err != nil {
 		return err
 	}
 	p.Pager = logPagerOf(v, at, page, eventID)
+	p.First, p.Home = at.Before == 0 && at.After == 0, v.with("before", "", "after", "")
 	return v.render(http.StatusOK, "events.html", p)
+}
+
+// eventStream is the address of what happens from now on, with the page's filters. Rows says which list it is
+// for; the log unless set. It is to be asked for before the list is read, so that nothing is left out.
+func (v *visit) eventStream(rows string) (string, error) {
+	newest, err := v.server.store.Events(v.Context(), v.actor.OrganizationID, store.EventFilter{}, store.PageRequest{Number: 1, Limit: 1, CountTo: -1})
+	if err != nil {
+		return "", err
+	}
+	from := url.Values{}
+	if rows != "" {
+		from.Set("rows", rows)
+	}
+	for _, e := range newest.Items {
+		from.Set("last", strconv.FormatInt(e.ID, 10))
+	}
+	return v.logQuery("/event-log/stream", from), nil
+}
+
+// eventLook is how often a list of events looks for new ones: not every event makes a delivery or a run, which
+// are what pages are told of.
+const eventLook = time.Second
+
+// followEvents streams the rows of events that are new since the one with the id last.
+func (s *server) followEvents(v *visit) error {
+	f, nobody, problems, err := v.eventFilter()
+	if err != nil {
+		return err
+	}
+	if len(problems) > 0 {
+		return bugle.Invalid("", "%s", strings.Join(problems, " "))
+	}
+	file, template := "events.html", "event-row"
+	if v.URL.Query().Get("rows") == "dashboard" {
+		file, template = "dashboard.html", "latest-event"
+	}
+	last, _ := strconv.ParseInt(v.URL.Query().Get("last"), 10, 64)
+	last = max(last, 0)
+	page := v.newFrame("", "")
+	return v.streamAndLook("view_any_event_log", eventLook, func(_, _ []int64) ([]newsItem, error) {
+		if nobody {
+			return nil, nil
+		}
+		found, err := s.store.Events(v.Context(), v.actor.OrganizationID, f, store.PageRequest{Number: 1, Limit: maxNews, After: last, CountTo: -1})
+		if err != nil {
+			return nil, err
+		}
+		rows, err := v.loggedRows(&page, found.Items)
+		if err != nil {
+			return nil, err
+		}
+		var news []newsItem
+		for _, row := range slices.Backward(rows) { // each goes on top of those before
+			text, err := htmlOf(file, template, row)
+			if err != nil {
+				return nil, err
+			}
+			news = append(news, newsItem{row.DOMID(), text})
+			last = max(last, row.ID)
+		}
+		if found.Incomplete {
+			last = max(last, found.Reached)
+		}
+		return news, nil
+	})
 }
 
 func eventID(e *store.LoggedEvent) int64 { return e.ID }
 
 // loggedRows adds to events what a list shows of them.
-func (v *visit) loggedRows(list []*store.LoggedEvent) ([]loggedRow, error) {
+func (v *visit) loggedRows(page *frame, list []*store.LoggedEvent) ([]loggedRow, error) {
 	causers := make([]int64, len(list))
 	for i, e := range list {
 		causers[i] = e.CauserID
@@ -129,7 +208,7 @@ func (v *visit) loggedRows(list []*store.LoggedEvent) ([]loggedRow, error) {
 	}
 	rows := make([]loggedRow, len(list))
 	for i, e := range list {
-		rows[i] = loggedRow{e, v.resource(e.ResourceKind, e.ResourceID), users[e.CauserID]}
+		rows[i] = loggedRow{e, page, v.about(&e.Event), users[e.CauserID]}
 	}
 	return rows, nil
 }
@@ -139,12 +218,12 @@ func (s *server) exportEvents(v *visit, read func(context.Context, store.PageReq
 	head := []string{"id", "created_at", "event", "resource", "caused_by", "deliveries", "runs", "request_id", "trace_id"}
 	return v.csv("event-log", head, func(write func(row []string) error) error {
 		return walkLog(v.Context(), read, func(list []*store.LoggedEvent) error {
-			rows, err := v.loggedRows(list)
+			rows, err := v.loggedRows(nil, list)
 			if err != nil {
 				return err
 			}
 			for _, e := range rows {
-				err := write([]string{strconv.FormatInt(e.ID, 10), bugle.FormatTime(e.CreatedAt), e.Name, e.Resource.Text, e.Causer.Text,
+				err := write([]string{strconv.FormatInt(e.ID, 10), bugle.FormatTime(e.CreatedAt), e.Name, resourceLink(e.ResourceKind, e.ResourceID).Text, e.Causer.Text,
 					strconv.Itoa(e.Deliveries), strconv.Itoa(e.Runs), e.RequestID, e.TraceID})
 				if err != nil {
 					return err
@@ -198,11 +277,12 @@ func (s *server) showEvent(v *visit) error {
 	if err != nil {
 		return err
 	}
-	rows, err := v.loggedRows([]*store.LoggedEvent{e})
+	p := &eventPage{frame: v.newFrame(e.Name, "event-log"), Envelope: newBody(e.Envelope)}
+	rows, err := v.loggedRows(&p.frame, []*store.LoggedEvent{e})
 	if err != nil {
 		return err
 	}
-	p := &eventPage{frame: v.newFrame(e.Name, "event-log"), Event: rows[0], Envelope: newBody(e.Envelope)}
+	p.Event = rows[0]
 	p.Back = &link{"/event-log", "Event Log"}
 	for _, c := range e.Causes {
 		p.Changes = append(p.Changes, changeRow{c.Attribute, dispatch.Brief(c.Old), dispatch.Brief(c.New)})

@@ -28,6 +28,7 @@ type kindPage struct {
 	Delete bool
 	Events string // where the events about it are; empty: not to be seen
 	User   *userHead
+	Latest []loggedRow // of a user: the newest events about him and the records that are shown
 }
 
 type namedCell struct {
@@ -37,6 +38,7 @@ type namedCell struct {
 
 // A kindPart is a short list of resources that belong to another.
 type kindPart struct {
+	kind    *personnel.Kind
 	Title   string
 	Columns []string
 	Rows    []kindRow
@@ -110,6 +112,11 @@ func (a *kindArea) show(v *visit) error {
 	}
 	if a.kind.Name == "user" {
 		a.head(v, r, p)
+		if p.Events != "" {
+			if p.Latest, err = a.latest(v, r, p); err != nil {
+				return err
+			}
+		}
 	}
 	return v.render(http.StatusOK, "kind_view.html", p)
 }
@@ -175,7 +182,7 @@ func (a *kindArea) parts(v *visit, r *personnel.Resource, p *kindPage) error {
 		if err != nil {
 			return err
 		}
-		part := kindPart{Title: title(strings.ReplaceAll(rel.Name, "_", " ")), One: strings.ToLower(other.Class)}
+		part := kindPart{kind: other, Title: title(strings.ReplaceAll(rel.Name, "_", " ")), One: strings.ToLower(other.Class)}
 		if len(page.Items) > maxPart {
 			page.Items = page.Items[:maxPart]
 			only := url.Values{rel.Inverse: {strconv.FormatInt(r.ID(), 10)}}
@@ -245,6 +252,24 @@ func (a *kindArea) linked(v *visit, r *personnel.Resource, p *kindPage) error {
 		p.Links = append(p.Links, l)
 	}
 	return nil
+}
+
+// latest are the newest events about a user and about those of his records that his page shows.
+func (a *kindArea) latest(v *visit, r *personnel.Resource, p *kindPage) ([]loggedRow, error) {
+	about := map[string][]int64{a.kind.Name: {r.ID()}}
+	for _, part := range p.Parts {
+		if !part.kind.Emits {
+			continue
+		}
+		for _, row := range part.Rows {
+			about[part.kind.Name] = append(about[part.kind.Name], row.ID)
+		}
+	}
+	list, err := a.server.store.EventsAbout(v.Context(), v.actor.OrganizationID, about, maxPart)
+	if err != nil {
+		return nil, err
+	}
+	return v.loggedRows(&p.frame, list)
 }
 
 // head is the top of a user's page, with what admins do most.

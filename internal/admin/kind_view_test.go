@@ -164,3 +164,18 @@ func TestKindView_links(t *testing.T) {
 	}
 	p.unchanged(p.stored(&personnel.RankRecord, 1))
 }
+
+// A user's page has what happened to him and to his records, and nobody else's.
+func TestKindView_userEvents(t *testing.T) {
+	p := newPeoplePanel(t)
+	jane := storetest.Create(t, p.store, &personnel.User, "name", "Jane Roe", "email", "jane.roe@example.com")
+	john := storetest.Create(t, p.store, &personnel.User, "name", "John Doe", "email", "john.doe@example.com")
+	rank := storetest.Create(t, p.store, &personnel.Rank, "name", "Major")
+	storetest.Create(t, p.store, &personnel.RankRecord, "user_id", jane.ID(), "rank_id", rank.ID(), "type", 0)
+	path := fmt.Sprintf("/users/%d", jane.ID())
+	has(t, p.get(path, http.StatusOK), "Latest events", "rankrecord.created", "Jane Roe → Major", "user.created")
+	hasNot(t, p.get(path, http.StatusOK), "John Doe")
+	hasNot(t, p.get(fmt.Sprintf("/users/%d", john.ID()), http.StatusOK), "rankrecord.created")
+	p.may("view_any_user", "view_user", "view_any_rank_record")
+	hasNot(t, p.get(path, http.StatusOK), "Latest events", "rankrecord.created")
+}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strconv"
 
+	"github.com/buglehq/bugle"
+	"github.com/buglehq/bugle/internal/dispatch"
 	"github.com/buglehq/bugle/internal/store"
 	"github.com/buglehq/bugle/personnel"
 	"github.com/buglehq/bugle/value"
@@ -32,6 +34,16 @@ func (v *visit) resource(kindName string, id int64) link {
 	l := resourceLink(kindName, id)
 	if k := personnel.ByName(kindName); k != nil && !v.Can("view_"+permissionName(k)) {
 		l.URL = ""
+	}
+	return l
+}
+
+// about is the link to the resource of an event, with what it is about in words, "Rank Record 12: Jane Roe →
+// Sergeant", for those who may see events.
+func (v *visit) about(e *bugle.Event) link {
+	l := v.resource(e.ResourceKind, e.ResourceID)
+	if l.Text != "" && v.Can("view_event_log") {
+		l.Text = dispatch.EventLabel(e)
 	}
 	return l
 }

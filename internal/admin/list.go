@@ -4,6 +4,7 @@ import (
 	"encoding/csv"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -179,7 +180,7 @@ type filter struct {
 
 // filterBy returns a filter by one of some options.
 func (v *visit) filterBy(name, label, blank string, options []option) filter {
-	chosen := v.URL.Query().Get(name)
+	chosen, options := v.URL.Query().Get(name), slices.Clone(options)
 	for i := range options {
 		options[i].Selected = options[i].Value == chosen
 	}

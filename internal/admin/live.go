@@ -137,6 +137,11 @@ type newsItem struct {
 // stream answers with server-sent events until the page is closed, the visitor signs out or the server
 // stops. Rows renders what of the changed deliveries and runs belongs to the page.
 func (v *visit) stream(permission string, rows func(deliveries, runs []int64) ([]newsItem, error)) error {
+	return v.streamAndLook(permission, 0, rows)
+}
+
+// streamAndLook is stream for what is not told of with commits: rows is also called that often. Zero: it is not.
+func (v *visit) streamAndLook(permission string, often time.Duration, rows func(deliveries, runs []int64) ([]newsItem, error)) error {
 	l := v.server.live
 	f, err := l.follow()
 	if err != nil {
@@ -162,6 +167,12 @@ func (v *visit) stream(permission string, rows func(deliveries, runs []int64) ([
 	}
 	beat := l.clock.NewTicker(heartbeat)
 	defer beat.Stop()
+	var look <-chan time.Time
+	if often > 0 {
+		ticker := l.clock.NewTicker(often)
+		defer ticker.Stop()
+		look = ticker.Chan()
+	}
 	checked := l.clock.Now()
 	for {
 		select {
@@ -181,6 +192,7 @@ func (v *visit) stream(permission string, rows func(deliveries, runs []int64) ([
 			}
 			continue
 		case <-f.wake:
+		case <-look:
 		}
 		for more := true; more; {
 			var deliveries, runs []int64

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -226,14 +227,25 @@ type webhookPage struct {
 	Snippets    []snippetTab
 }
 
+// FirstEvents are those that the page names at once.
+func (p *webhookPage) FirstEvents() []string {
+	return p.Webhook.Events[:min(len(p.Webhook.Events), shownEvents)]
+}
+
+// OtherEvents are the folded ones.
+func (p *webhookPage) OtherEvents() []string {
+	return p.Webhook.Events[min(len(p.Webhook.Events), shownEvents):]
+}
+
 // A webhookLogs are the newest deliveries of a webhook.
 type webhookLogs struct {
-	Deliveries []*bugle.Delivery
-	States     []option
-	Events     []option
+	Rows       []deliveryRow
+	Filters    []filter
+	Problems   []string
 	Filtered   bool
 	Incomplete bool
 	All        string // the address of the whole log, with the same filters
+	Stream     string // the address of what changes
 }
 
 // A rangeLink leads to the chart of another time.
@@ -327,7 +339,7 @@ func (s *server) renderWebhook(v *visit, w *bugle.Webhook, reveal bool) error {
 		}
 	}
 	if v.Can("view_any_webhook_log") {
-		if p.Logs, err = s.logsOf(v, w); err != nil {
+		if p.Logs, err = s.logsOf(v, &p.frame, w); err != nil {
 			return err
 		}
 	}
@@ -337,21 +349,12 @@ func (s *server) renderWebhook(v *visit, w *bugle.Webhook, reveal bool) error {
 	return v.render(http.StatusOK, "webhook.html", p)
 }
 
-// logsOf returns the newest deliveries of a webhook that the filters in the query ask for.
-func (s *server) logsOf(v *visit, w *bugle.Webhook) (*webhookLogs, error) {
-	query := v.URL.Query()
-	f := store.DeliveryFilter{WebhookID: w.ID, State: bugle.DeliveryState(query.Get("state")), Event: query.Get("event")}
-	if !slices.Contains(bugle.DeliveryStates, f.State) {
-		f.State = ""
-	}
-	page, err := s.store.Deliveries(v.Context(), v.actor.OrganizationID, f, store.PageRequest{Number: 1, Limit: maxLogsShown, CountTo: -1})
-	if err != nil {
-		return nil, err
-	}
-	logs := &webhookLogs{Deliveries: page.Items, Incomplete: page.Incomplete, Filtered: f.State != "" || f.Event != "", All: fmt.Sprintf("/webhook-logs?webhook=%d", w.ID)}
-	for _, state := range bugle.DeliveryStates {
-		logs.States = append(logs.States, option{Value: string(state), Label: title(string(state)), Selected: state == f.State})
-	}
+// logsOf returns the newest deliveries of a webhook that the filters in the query ask for, which are those of the log.
+func (s *server) logsOf(v *visit, p *frame, w *bugle.Webhook) (*webhookLogs, error) {
+	f, problems := v.deliveryFilters()
+	f.WebhookID, f.Channel = w.ID, ""
+	of := url.Values{"webhook": {strconv.FormatInt(w.ID, 10)}, "range": nil, "code": nil}
+	logs := &webhookLogs{Problems: problems, Filtered: v.filtered(), All: v.logQuery("/webhook-logs", of)}
 	names := slices.Clone(w.Events)
 	for _, name := range []string{bugle.TestEvent, f.Event} {
 		if name != "" && !slices.Contains(names, name) {
@@ -359,12 +362,30 @@ func (s *server) logsOf(v *visit, w *bugle.Webhook) (*webhookLogs, error) {
 		}
 	}
 	slices.Sort(names)
+	var events []option
 	for _, name := range names {
-		logs.Events = append(logs.Events, option{Value: name, Label: name, Selected: name == f.Event})
+		events = append(events, option{Value: name, Label: name})
 	}
-	if f.State != "" {
-		logs.All += "&state=" + string(f.State)
+	logs.Filters = []filter{v.filterBy("state", "State", "Any state", stateOptions), v.filterBy("event", "Event", "Any event", events),
+		v.filterBy("status", "Answer", "Any answer", answerOptions), v.filterText("request_id", "Request ID", "or how it begins")}
+	if len(problems) > 0 {
+		return logs, nil
 	}
+	loaded := s.now()
+	page, err := s.store.Deliveries(v.Context(), v.actor.OrganizationID, f, store.PageRequest{Number: 1, Limit: maxLogsShown, CountTo: -1})
+	if err != nil {
+		return nil, err
+	}
+	logs.Incomplete = page.Incomplete
+	if logs.Rows, err = v.deliveryRows(p, page.Items); err != nil {
+		return nil, err
+	}
+	of.Set("rows", "webhook")
+	of.Set("loaded", strconv.FormatInt(loaded.UnixMicro(), 10))
+	if n := len(page.Items); n > 0 {
+		of.Set("from", strconv.FormatInt(page.Items[n-1].ID, 10))
+	}
+	logs.Stream = v.logQuery("/webhook-logs/stream", of)
 	return logs, nil
 }
 

@@ -362,7 +362,14 @@ func TestWebhooks_show(t *testing.T) {
 		has(t, page, "Failing", "The last attempt failed.", "<b>forum</b>", "0.00 %", "1 waits for another attempt", "To be tried again", "webhook.test", `href="/webhook-logs/1"`, `href="/webhook-logs?webhook=1"`)
 		hasNot(t, page, "<script>alert", "onerror", "verysecretvalue", w.Secret)
 	}
-	has(t, p.get("/webhooks/1?state=delivered", 200), "No delivery fits.", "/webhook-logs?webhook=1&amp;state=delivered")
+	has(t, p.get("/webhooks/1?state=delivered", 200), "No delivery fits.", `href="/webhook-logs?state=delivered&amp;webhook=1"`)
+	for query, fits := range map[string]bool{"status=5xx": true, "status=2xx": false, "event=webhook.test": true, "request_id=zz": false,
+		"request_id=" + storetest.Actor().RequestID[:6]: true, "since=2099-01-01": false} {
+		if page := p.get("/webhooks/1?"+query, 200); strings.Contains(page, `id="delivery-1"`) != fits {
+			t.Errorf("with %s the delivery is in the list: %t", query, !fits)
+		}
+	}
+	has(t, p.get("/webhooks/1?state=nonsense", 200), "There is no such state to filter by.")
 	p.get("/webhooks/2", 404)
 	p.get("/webhooks/x", 404)
 

@@ -1,8 +1,10 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/buglehq/bugle"
@@ -46,6 +48,22 @@ func (s *Store) Events(ctx context.Context, organizationID int64, f EventFilter,
 		return page, fmt.Errorf("list events: %w", err)
 	}
 	return page, nil
+}
+
+// EventsAbout returns the newest events about some resources, named by their kinds and ids, newest first and at
+// most limit.
+func (s *Store) EventsAbout(ctx context.Context, organizationID int64, resources map[string][]int64, limit int) ([]*LoggedEvent, error) {
+	var list []*bugle.Event
+	for kind, ids := range resources {
+		of, err := selectEvents(ctx, s.view(), "WHERE e.organization_id = $1 AND e.resource_kind = $2 AND "+inIDs("e.resource_id", 3)+
+			" AND NOT e.addressed ORDER BY e.id DESC LIMIT $4", organizationID, kind, idList(ids), limit)
+		if err != nil {
+			return nil, fmt.Errorf("events about %s: %w", kind, err)
+		}
+		list = append(list, of...)
+	}
+	slices.SortFunc(list, func(a, b *bugle.Event) int { return cmp.Compare(b.ID, a.ID) })
+	return s.counted(ctx, organizationID, list[:min(len(list), limit)])
 }
 
 // sources finds what has the least rows to look at, and what is to be asked of them.

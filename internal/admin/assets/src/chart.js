@@ -56,11 +56,11 @@ function draw(element, { kind, labels, series, unit }) {
       y: { range: (_, from, to) => uPlot.rangeNum(0, Math.max(to ?? 0, 1), 0.1, true) },
     },
     axes: [
-      { ...axis, values: (_, at, i, space, apart) => at.map(apart >= 86_400 ? day : clock) },
+      { ...axis, size: 32, values: (_, at, i, space, apart) => at.map(apart >= 86_400 ? day : clock) },
       { ...axis, size: 64, values: (_, at) => at.map(withUnit) },
     ],
     series: [
-      { label: "Time", value: (_, at) => (at == null ? "–" : full(at)) },
+      { label: "Time", value: (_, at) => (at == null ? (stacked ? "in all" : "–") : full(at)) },
       ...shown.map(({ label, color, raw, values }, i) => ({
         label,
         stroke: colour(element, color),
@@ -69,7 +69,7 @@ function draw(element, { kind, labels, series, unit }) {
         fill: kind === "lines" ? undefined : colour(element, color),
         paths: kind === "lines" ? undefined : uPlot.paths.bars({ size: [0.7, 48] }),
         points: { show: kind === "lines" && labels.length < 3 },
-        value: (_, value, s, at) => withUnit(at == null ? value : (raw ?? values)[at]),
+        value: (_, value, s, at) => withUnit(at == null ? raw?.reduce((sum, v) => sum + (v ?? 0), 0) : (raw ?? values)[at]),
       })),
     ],
   };

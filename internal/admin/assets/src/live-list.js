@@ -30,6 +30,7 @@ class LiveList {
     this.url = new URL(element.dataset.liveList, location.href);
     this.max = Number(element.dataset.max) || 50;
     this.first = (element.dataset.page ?? "1") === "1";
+    this.always = "liveAlways" in element.dataset; // new rows are shown at once
     this.waiting = new Map(); // id → html, the newest last
   }
 
@@ -87,13 +88,18 @@ class LiveList {
       else old.remove();
     } else if (!html) {
       this.waiting.delete(id);
-    } else if (this.first && scrollY < 40 && this.waiting.size === 0) {
+    } else if (this.first && (this.always || (this.unread() && this.waiting.size === 0))) {
       this.prepend(html);
     } else {
       this.waiting.delete(id);
       this.waiting.set(id, html);
     }
     this.count();
+  }
+
+  // unread reports whether nobody has got into the list: new rows move nothing then that is being read.
+  unread() {
+    return scrollY < 40 || this.element.getBoundingClientRect().top > innerHeight;
   }
 
   prepend(html) {
@@ -128,7 +134,9 @@ class LiveList {
     this.waiting.clear();
     for (const html of rows) this.prepend(html);
     this.count();
-    scrollTo({ top: 0 });
+    // To the top, unless the list is far below it.
+    if (this.element.getBoundingClientRect().top + scrollY < innerHeight) scrollTo({ top: 0 });
+    else (this.element.closest(".card") ?? this.element).scrollIntoView();
     this.element.querySelector("a[href], button, input")?.focus({ preventScroll: true });
   }
 }

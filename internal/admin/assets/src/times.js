@@ -54,5 +54,5 @@ const all = (selector, show) => () => document.querySelectorAll(selector).forEac
 
 each("time[data-relative]", showRelative);
 each("time[data-countdown]", showCountdown);
-setInterval(all("time[data-relative]", showRelative), 15_000);
+setInterval(all("time[data-relative]", showRelative), 5_000);
 setInterval(all("time[data-countdown]", showCountdown), 1_000);
