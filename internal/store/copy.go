@@ -302,9 +302,9 @@ var postgresCatalog = catalog{
 	triggers: `SELECT c.relname, t.tgname, '' FROM pg_trigger AS t JOIN pg_class AS c ON c.oid = t.tgrelid WHERE NOT t.tgisinternal AND c.relnamespace = CAST(CURRENT_SCHEMA() AS TEXT)::regnamespace`,
 }
 
-// notCopied are the tables that say what the migrations of a database have done to it, and those that are about servers
+// uncopiedTables are the tables that say what the migrations of a database have done to it, and those that are about servers
 // which run: there are none.
-var notCopied = []string{"goose_db_version", "schema_compatibility", "nodes", "slices"}
+var uncopiedTables = []string{"goose_db_version", "schema_compatibility", "nodes", "slices"}
 
 // A copiedTable is a table as both databases have it.
 type copiedTable struct {
@@ -349,7 +349,7 @@ func (e *end) read(ctx context.Context) (map[string]*copiedTable, error) {
 	c := conn{db: e.conn, dialect: sqlite{}}
 	err := c.each(ctx, func(scan func(to ...any) error) error {
 		var table, column, kind string
-		if err := scan(&table, &column, &kind); err != nil || slices.Contains(notCopied, table) {
+		if err := scan(&table, &column, &kind); err != nil || slices.Contains(uncopiedTables, table) {
 			return err
 		}
 		known, found := columnKinds[strings.ToLower(kind)]
@@ -505,6 +505,11 @@ func (c *copying) run(ctx context.Context) (copied []CopiedTable, err error) {
 			return nil, fmt.Errorf("table %s: %w", t.name, err)
 		}
 		written = append(written, result)
+	}
+	if c.target.path == "" { // nodes take places in lanes out of a sequence, behind those that were given out
+		if err := c.target.exec(ctx, "SELECT SETVAL(TO_REGCLASS('lane_places'), GREATEST(1, (SELECT MAX(order_us) FROM deliveries)))"); err != nil {
+			return nil, err
+		}
 	}
 	if err := errors.Join(restore(), beforeVerifying(c.target)); err != nil {
 		return nil, err

@@ -34,6 +34,9 @@ func (tx *Tx) Save(a Actor, k *personnel.Kind, id int64, values map[string]any) 
 // write.
 func (tx *Tx) Insert(a Actor, r *personnel.Resource) error { return change{tx, a}.insert(r) }
 
+// UncopiedTables is uncopiedTables.
+var UncopiedTables = uncopiedTables
+
 // Positional is positional.
 var Positional = positional
 
