@@ -118,6 +118,33 @@ func TestServe_traces(t *testing.T) {
 			return bytes.Contains(collected, part)
 		})
 	}
+	// What a channel sends is a part of the trace too, but the service is not told.
+	server.mustCall(t, key, "PUT", "/v2/channels/slack", `{"settings":{"url":"`+target.URL+`/slack"}}`, 200)
+	message, err := http.NewRequest("POST", server.url+"/v2/messages", strings.NewReader(`{"message":"Hello","channels":["slack"]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	callers := "4bf92f3577b34da6a3ce929d0e0e4736"
+	message.Header.Set("Authorization", "Bearer "+key)
+	message.Header.Set("traceparent", "00-"+callers+"-00f067aa0ba902b7-01")
+	answer, err := http.DefaultClient.Do(message)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer.Body.Close()
+	if id := answer.Header.Get("X-Perscom-Trace-Id"); answer.StatusCode != 201 || strings.ReplaceAll(id, "-", "") != callers {
+		t.Errorf("status %d, the trace is %s", answer.StatusCode, id)
+	}
+	if r := <-got; r.header.Get("traceparent") != "" || strings.Contains(r.body, "trace_id") {
+		t.Errorf("the service got %v %s", r.header, r.body)
+	}
+	for _, part := range [][]byte{raw(callers), []byte("bugle.channel"), []byte("slack")} {
+		waitFor(t, "the collector gets "+string(part), func() bool {
+			mu.Lock()
+			defer mu.Unlock()
+			return bytes.Contains(collected, part)
+		})
+	}
 	// A webhook that sets the header itself keeps it.
 	server.mustCall(t, key, "PATCH", "/v2/webhooks/1", `{"headers":{"traceparent":"mine"}}`, 200)
 	server.mustCall(t, key, "POST", "/v2/webhooks/1/test", `{"payload":{}}`, 202)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -99,7 +100,7 @@ func (r *Readiness) Reasons(ctx context.Context) []Reason {
 			said.Reason = own.Reason
 		}
 		reasons = append(reasons, said)
-		if len(r.last) == 0 { // it was ready before
+		if !slices.ContainsFunc(r.last, func(before Reason) bool { return before.Check == c.Name }) {
 			r.log.WarnContext(ctx, "not ready", "check", c.Name, "error", err)
 		}
 	}

@@ -48,12 +48,12 @@ func notReady(pairs ...string) string {
 func TestReadiness(t *testing.T) {
 	clock := clockwork.NewFakeClock()
 	var log bytes.Buffer
-	var err error
+	var err, other error
 	n := 0
 	r := NewReadiness(clock, slog.New(slog.NewTextHandler(&log, nil)), Check{"first", "it is broken", func(context.Context) error {
 		n++
 		return err
-	}}, Check{"second", "this too", func(context.Context) error { return nil }})
+	}}, Check{"second", "this too", func(context.Context) error { return other }})
 	wantReady(t, r, 200, isReady)
 	err = errors.New("no answer from postgres://user:secret@db/x")
 	clock.Advance(time.Second - 1)
@@ -66,13 +66,16 @@ func TestReadiness(t *testing.T) {
 	err = &Reason{"", "it has 3 left, want 4"}
 	wantReady(t, r, 503, notReady("first", "it has 3 left, want 4"))
 	clock.Advance(time.Second)
-	err = nil
+	err, other = nil, errors.New("gone")
+	wantReady(t, r, 503, notReady("second", "this too"))
+	clock.Advance(time.Second)
+	other = nil
 	wantReady(t, r, 200, isReady)
-	if n != 6 {
-		t.Errorf("the check ran %d times, want 6", n)
+	if n != 7 {
+		t.Errorf("the check ran %d times, want 7", n)
 	}
-	if lines := strings.Split(strings.TrimSpace(log.String()), "\n"); len(lines) != 2 || !strings.Contains(lines[0], `msg="not ready" check=first error="no answer`) ||
-		!strings.Contains(lines[1], "ready again") {
+	if lines := strings.Split(strings.TrimSpace(log.String()), "\n"); len(lines) != 3 || !strings.Contains(lines[0], `msg="not ready" check=first error="no answer`) ||
+		!strings.Contains(lines[1], `msg="not ready" check=second error=gone`) || !strings.Contains(lines[2], "ready again") {
 		t.Errorf("the log is\n%s", log.String())
 	}
 }

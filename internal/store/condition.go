@@ -78,8 +78,9 @@ WITH RECURSIVE lane (id) AS (
 )
 SELECT (SELECT COUNT(*) FROM (SELECT 1 FROM deliveries WHERE state = 0 LIMIT %[1]d) AS due),
        (SELECT COUNT(*) FROM (SELECT 1 FROM deliveries WHERE state = 1 LIMIT %[1]d) AS retrying),
-       COALESCE((SELECT MIN(due_us) FROM heads WHERE NOT failing), 0),
-       COALESCE((SELECT MIN(due_us) FROM heads WHERE failing), 0)`, MaxOwed, maxOwedLanes)
+       COALESCE(MIN(CASE WHEN failing THEN NULL ELSE due_us END), 0),
+       COALESCE(MIN(CASE WHEN failing THEN due_us END), 0)
+FROM   heads`, MaxOwed, maxOwedLanes)
 
 // Owed counts what is owed, up to MaxOwed of each, for those who watch the server.
 func (s *Store) Owed(ctx context.Context) (Owed, error) {
