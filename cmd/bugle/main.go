@@ -16,15 +16,18 @@ import (
 
 // commands is the command line.
 type commands struct {
-	Serve  serveCommand  `cmd:"" help:"Run the server: API, panel and deliveries."`
-	Demo   demoCommand   `cmd:"" help:"Serve a throw-away database with a demo unit, a receiver, and changes that keep coming."`
-	Key    keyCommand    `cmd:"" help:"Make, list and revoke API keys."`
-	User   userCommand   `cmd:"" help:"Let people sign in to the panel, give them new passwords, and list them."`
-	Import importCommand `cmd:"" help:"Copy an organization from PERSCOM, or from another Bugle."`
-	Listen listenCommand `cmd:"" help:"Run a receiver for development: print each request and verify it."`
-	Verify verifyCommand `cmd:"" help:"Check a signature: body on standard input, headers as flags."`
-	Doctor doctorCommand `cmd:"" help:"Check the configuration and the database, and prove that nothing is lost."`
-	Bench  benchCommands `cmd:"" help:"Measure deliveries, or the API, against what the machine can do, side by side."`
+	Serve   serveCommand   `cmd:"" help:"Run the server: API, panel and deliveries."`
+	Demo    demoCommand    `cmd:"" help:"Serve a throw-away database with a demo unit, a receiver, and changes that keep coming."`
+	Key     keyCommand     `cmd:"" help:"Make, list and revoke API keys."`
+	User    userCommand    `cmd:"" help:"Let people sign in to the panel, give them new passwords, and list them."`
+	Import  importCommand  `cmd:"" help:"Copy an organization from PERSCOM, or from another Bugle."`
+	Listen  listenCommand  `cmd:"" help:"Run a receiver for development: print each request and verify it."`
+	Verify  verifyCommand  `cmd:"" help:"Check a signature: body on standard input, headers as flags."`
+	Doctor  doctorCommand  `cmd:"" help:"Check the configuration and the database, and prove that nothing is lost."`
+	Backup  backupCommand  `cmd:"" help:"Copy the database and the uploaded files while the server runs."`
+	Hold    holdCommand    `cmd:"" help:"Let nothing be sent from a database that was restored."`
+	Release releaseCommand `cmd:"" help:"Send what a restored database owes."`
+	Bench   benchCommands  `cmd:"" help:"Measure deliveries, or the API, against what the machine can do, side by side."`
 
 	BenchSink sinkCommand `cmd:"" hidden:""`
 

@@ -183,7 +183,11 @@ func serve(ctx context.Context, c serverConfig) error {
 	sending, stopSending := context.WithCancel(context.WithoutCancel(ctx))
 	acting, stopActing := context.WithCancel(context.WithoutCancel(ctx))
 	var work, acts sync.WaitGroup
-	work.Go(func() { engine.Run(sending) })
+	work.Go(func() {
+		if awaitRelease(sending, db, c.log) {
+			engine.Run(sending)
+		}
+	})
 	acts.Go(func() { dispatcher.Run(acting) })
 	acts.Go(func() { sender.Run(acting) })
 	acts.Go(func() { cleaner.Run(acting) })

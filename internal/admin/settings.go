@@ -19,6 +19,7 @@ import (
 func (s *server) settings() {
 	s.page("GET /settings", "update_organization", s.showSettings)
 	s.page("POST /settings", "update_organization", s.saveSettings)
+	s.page("POST /release", bugle.AllPermissions, s.release)
 	s.page("GET /targets", "view_any_webhook", s.showTargets)
 	s.accounts()
 	s.roles()
@@ -154,6 +155,20 @@ func (s *server) saveSettings(v *visit) error {
 	}
 	v.flash("success", "Saved.")
 	return v.redirect("/settings")
+}
+
+// release lets servers send what they held.
+func (s *server) release(v *visit) error {
+	err := s.store.Update(v.Context(), func(tx *store.Tx) error {
+		_, err := tx.Release()
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	s.o.Log.InfoContext(v.Context(), "sending released in the panel", "user", v.actor.UserID, "organization", v.actor.OrganizationID)
+	v.flash("success", "Sending is released: what is pending leaves within seconds.")
+	return v.redirect("/")
 }
 
 type targetsPage struct {

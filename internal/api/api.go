@@ -141,6 +141,11 @@ func (s *server) ready(w http.ResponseWriter, r *http.Request) {
 		w.Write([]byte(`{"status":"the database cannot be read"}`))
 		return
 	}
+	// One whose sending is held does all else, and is to get requests: by them it is released.
+	if hold, err := s.store.Held(r.Context()); err == nil && hold != nil {
+		w.Write([]byte(`{"status":"ok, but sending is held"}`))
+		return
+	}
 	w.Write([]byte(`{"status":"ok"}`))
 }
 
