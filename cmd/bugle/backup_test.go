@@ -83,6 +83,10 @@ func TestBackup_restoredCopyIsHeld(t *testing.T) {
 	}
 	server = startServer(t, database)
 	waitFor(t, "the log says why sending is held", func() bool { return strings.Contains(server.log.String(), `reason="a drill"`) })
+	status, _, stderr = runBugle(t, "", "hold", "--database", database)
+	if status != 1 || !strings.Contains(stderr, "in use by another server, which would go on sending: stop it first") {
+		t.Errorf("hold beside a server: status %d: %s", status, stderr)
+	}
 }
 
 func TestBackup_refuses(t *testing.T) {

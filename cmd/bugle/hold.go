@@ -34,7 +34,10 @@ func (c *holdCommand) Validate() error {
 
 // Run holds sending.
 func (c *holdCommand) Run(ctx context.Context, out *output) error {
-	db, err := c.open(ctx)
+	db, err := store.Open(ctx, c.Database, store.Options{Exclusive: true})
+	if errors.Is(err, store.ErrInUse) {
+		return fmt.Errorf("%w, which would go on sending: stop it first", err)
+	}
 	if err != nil {
 		return err
 	}
@@ -42,7 +45,7 @@ func (c *holdCommand) Run(ctx context.Context, out *output) error {
 	if err := db.Update(ctx, func(tx *store.Tx) error { return tx.Hold(c.Reason) }); err != nil {
 		return err
 	}
-	fmt.Fprintln(out.Stdout, "Servers that are started on this database send nothing until \"bugle release\". One that runs already goes on until it is started again.")
+	fmt.Fprintln(out.Stdout, "Servers that are started on this database send nothing until \"bugle release\".")
 	return nil
 }
 

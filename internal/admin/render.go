@@ -199,8 +199,8 @@ func (f *frame) Nonce() string { return f.nonce }
 // Account is who has signed in, nil for nobody.
 func (f *frame) Account() *bugle.Account { return f.account }
 
-// Held is that nothing is sent, nil if it is.
-func (f *frame) Held() *store.Hold {
+// SendingHeld is that nothing is sent, nil if it is.
+func (f *frame) SendingHeld() *store.Hold {
 	hold, err := f.server.store.Held(f.Context())
 	if err != nil {
 		f.server.o.Log.ErrorContext(f.Context(), "reading whether sending is held failed", "error", err)
