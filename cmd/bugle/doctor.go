@@ -169,6 +169,14 @@ func (c *doctorCommand) data(ctx context.Context, e *examination, progress io.Wr
 		return ctx.Err()
 	}
 	e.add("database", "ok", "%s, tables of version %d", shown, schema.Version)
+	hold, err := db.SendingHold(ctx)
+	if err != nil {
+		e.add("database", "wrong", "%v", err)
+		return ctx.Err()
+	}
+	if hold != nil {
+		e.add("sending", "note", "nothing is sent until bugle release: %s", hold.Reason)
+	}
 	if path, isFile := strings.CutPrefix(c.Database, "sqlite:"); isFile {
 		fileFindings(e, path)
 	}

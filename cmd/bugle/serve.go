@@ -233,9 +233,10 @@ func serve(ctx context.Context, c serverConfig) error {
 	}
 	checks := append(observe.DatabaseChecks(db), observe.RoomCheck(folders))
 	if sends {
-		checks = append(checks, observe.EngineCheck(engine))
+		checks = append(checks, observe.EngineCheck(engine, db))
 	}
 	ready := observe.NewReadiness(clockwork.NewRealClock(), c.log, checks...)
+	ready.SayWhenHeld(db)
 	metrics.Watch(observe.Watched{Store: db, Engine: engine, Ready: ready, Folders: folders})
 	rest := api.New(db, api.Options{Metrics: metrics, Ready: ready, Log: c.log, PublicURL: c.publicURL, UserAgent: userAgent(), KeyLimit: c.keyLimit,
 		GuestLimit: c.guestLimit, Files: uploads})
@@ -259,7 +260,11 @@ func serve(ctx context.Context, c serverConfig) error {
 	acting, stopActing := context.WithCancel(context.WithoutCancel(ctx))
 	var work, acts sync.WaitGroup
 	if sends {
-		work.Go(func() { engine.Run(sending) })
+		work.Go(func() {
+			if awaitRelease(sending, db, c.log) {
+				engine.Run(sending)
+			}
+		})
 		acts.Go(func() { dispatcher.Run(acting) })
 		acts.Go(func() { sender.Run(acting) })
 		acts.Go(func() { replayer.Run(acting) })

@@ -199,6 +199,15 @@ func (f *frame) Nonce() string { return f.nonce }
 // Account is who has signed in, nil for nobody.
 func (f *frame) Account() *bugle.Account { return f.account }
 
+// SendingHeld is that nothing is sent, nil if it is.
+func (f *frame) SendingHeld() *store.SendingHold {
+	hold, err := f.server.store.SendingHold(f.Context())
+	if err != nil {
+		f.server.o.Log.ErrorContext(f.Context(), "reading whether sending is held failed", "error", err)
+	}
+	return hold
+}
+
 // Organization is that of who has signed in.
 func (f *frame) Organization() *bugle.Organization { return f.organization }
 

@@ -22,6 +22,7 @@ func (s *server) settings() {
 	s.page("POST /settings", "update_organization", s.saveSettings)
 	s.page("POST /settings/hold", "update_organization", s.holdEverything)
 	s.page("POST /settings/release", "update_organization", s.releaseHeld)
+	s.page("POST /release", bugle.AllPermissions, s.releaseSending)
 	s.page("GET /targets", "view_any_webhook", s.showTargets)
 	s.accounts()
 	s.roles()
@@ -235,6 +236,20 @@ func alertInputs(o *bugle.Organization) []input {
 		{Name: "disable_after_days", Label: "Disable after days of failure", Kind: inputNumber, Required: true, Value: strconv.Itoa(o.DisableAfterDays),
 			Help: "A webhook that has not delivered anything for so many days is disabled, a day after its people were told that it will be. 0: never."},
 	}
+}
+
+// releaseSending lets servers send what they held.
+func (s *server) releaseSending(v *visit) error {
+	err := s.store.Update(v.Context(), func(tx *store.Tx) error {
+		_, err := tx.ReleaseSending()
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	s.o.Log.InfoContext(v.Context(), "sending released in the panel", "user", v.actor.UserID, "organization", v.actor.OrganizationID)
+	v.flash("success", "Sending is released: what is pending leaves within seconds.")
+	return v.redirect("/")
 }
 
 type targetsPage struct {

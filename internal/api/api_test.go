@@ -77,7 +77,9 @@ func serve(t testing.TB, db *store.Store, clock *clockwork.FakeClock, set ...fun
 	}
 	t.Cleanup(func() { folder.Close() }) // after the server
 	o := api.Options{Clock: clock, Log: slog.New(slog.NewTextHandler(s.log, nil)), UserAgent: "Bugle/test", Files: folder}
-	o.Ready = observe.NewReadiness(clock, o.Log, observe.DatabaseChecks(db)...)
+	ready := observe.NewReadiness(clock, o.Log, observe.DatabaseChecks(db)...)
+	ready.SayWhenHeld(db)
+	o.Ready = ready
 	for _, f := range set {
 		f(&o)
 	}

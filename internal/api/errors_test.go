@@ -306,6 +306,10 @@ func TestHealth(t *testing.T) {
 	a = s.send("GET", "/readyz", nil)
 	a.wantStatus(t, 200)
 	wantEqual(t, "status", a.at("status"), "ok")
+	storetest.Change(t, s.store, func(tx *store.Tx) error { return tx.HoldSending("a drill") })
+	a = s.send("GET", "/readyz", nil)
+	a.wantStatus(t, 200)
+	wantEqual(t, "status", a.at("status"), "ok, but sending is held")
 	s.send("HEAD", "/health", nil).wantStatus(t, 204)
 }
 

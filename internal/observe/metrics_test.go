@@ -29,7 +29,7 @@ func newMetrics(t *testing.T) (*Metrics, *store.Store) {
 	}
 	m = NewMetrics("v1.2.3", "sqlite", slog.New(slog.DiscardHandler))
 	engine := delivery.NewEngine(s, delivery.NewClient(guard, delivery.ClientOptions{}), delivery.Options{})
-	ready := NewReadiness(clockwork.NewRealClock(), slog.New(slog.DiscardHandler), append(DatabaseChecks(s), EngineCheck(engine))...)
+	ready := NewReadiness(clockwork.NewRealClock(), slog.New(slog.DiscardHandler), append(DatabaseChecks(s), EngineCheck(engine, s))...)
 	m.Watch(Watched{Store: s, Engine: engine, Ready: ready, Folders: map[string]string{"storage": t.TempDir()}})
 	return m, s
 }

@@ -41,6 +41,8 @@ type Readiness struct {
 	within time.Duration
 	checks []Check
 
+	held func(ctx context.Context) bool // sending is held, and the server ready all the same; nil: it never is
+
 	asking sync.Mutex // one at a time asks the checks
 	busy   []chan struct{}
 	asked  time.Time
@@ -55,6 +57,14 @@ const (
 // NewReadiness returns a Readiness of these checks.
 func NewReadiness(clock clockwork.Clock, log *slog.Logger, checks ...Check) *Readiness {
 	return &Readiness{clock: clock, log: log, within: checkWithin, checks: checks, busy: make([]chan struct{}, len(checks))}
+}
+
+// SayWhenHeld makes the answer say whether sending from the store is held.
+func (r *Readiness) SayWhenHeld(s *store.Store) {
+	r.held = func(ctx context.Context) bool {
+		hold, err := s.SendingHold(ctx)
+		return err == nil && hold != nil
+	}
 }
 
 // Reasons returns why the server is not ready; none if it is. The answer of the second before is good enough.
@@ -120,6 +130,8 @@ func (r *Readiness) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	status := http.StatusOK
 	if len(answer.Reasons) > 0 {
 		answer.Status, status = "not ready", http.StatusServiceUnavailable
+	} else if r.held != nil && r.held(q.Context()) {
+		answer.Status = "ok, but sending is held" // one whose sending is held does all else, and is to get requests: by them it is released
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
@@ -143,9 +155,12 @@ func DatabaseChecks(s *store.Store) []Check {
 	}
 }
 
-// EngineCheck is whether deliveries are sent and their results recorded.
-func EngineCheck(e *delivery.Engine) Check {
+// EngineCheck is whether deliveries are sent and their results recorded. While sending is held, none are to be.
+func EngineCheck(e *delivery.Engine, s *store.Store) Check {
 	return Check{"engine", "deliveries are not sent", func(ctx context.Context) error {
+		if hold, err := s.SendingHold(ctx); err != nil || hold != nil {
+			return err
+		}
 		if err := e.Check(ctx); err != nil {
 			return &Reason{"", err.Error()}
 		}

@@ -164,7 +164,7 @@ func TestEngineCheck(t *testing.T) {
 		t.Fatal(err)
 	}
 	engine := delivery.NewEngine(s, delivery.NewClient(guard, delivery.ClientOptions{}), delivery.Options{})
-	r := NewReadiness(clockwork.NewRealClock(), slog.New(slog.DiscardHandler), EngineCheck(engine))
+	r := NewReadiness(clockwork.NewRealClock(), slog.New(slog.DiscardHandler), EngineCheck(engine, s))
 	wantReady(t, r, 503, notReady("engine", "deliveries are not sent: the engine is not running"))
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan struct{})
@@ -179,6 +179,12 @@ func TestEngineCheck(t *testing.T) {
 	<-ended
 	r.asked = time.Time{}
 	wantReady(t, r, 503, notReady("engine", "deliveries are not sent: the engine is not running"))
+
+	storetest.Change(t, s, func(tx *store.Tx) error { return tx.HoldSending("a drill") }) // and then it is not to run
+	r.asked = time.Time{}
+	if status, text := asked(r); status != 200 {
+		t.Errorf("while sending is held it answers %d: %s", status, text)
+	}
 }
 
 func TestRoomCheck(t *testing.T) {

@@ -25,6 +25,9 @@ type dialect interface {
 	// place is the lowest place in a lane that may be given out at a time.
 	place(now int64) int64
 
+	// clock is the time of the database in microseconds, by which leases run; empty: nobody shares it.
+	clock() string
+
 	// tables are what is migrated.
 	tables() tables
 

@@ -105,7 +105,8 @@ func (tx *Tx) insertEvent(e *bugle.Event) error {
 	return nil
 }
 
-// numberSubscribed and numberOne count up the sequence of those webhooks that get an event.
+// numberSubscribed and numberOne count up the sequence of those webhooks that get an event. Store.Prove looks whether
+// they have: what decides here decides there too.
 const (
 	numberSubscribed = `
 		UPDATE lanes SET last_sequence = last_sequence + 1

@@ -205,3 +205,22 @@ func TestNodes_lateResults(t *testing.T) {
 		t.Errorf("the organization's minutes count %d attempts", n)
 	}
 }
+
+// The proof looks at leases too.
+func TestNodes_proof(t *testing.T) {
+	nodes, _ := openNodes(t, 1)
+	renew(t, nodes[0])
+	wantFaults := func(want int, what string) {
+		t.Helper()
+		p, err := nodes[0].Prove(t.Context(), nil)
+		if err != nil || p.Broken != want {
+			t.Errorf("%s: %d faults, %+v, %v, want %d", what, p.Broken, p.Faults, err, want)
+		}
+	}
+	wantFaults(0, "leases that hold")
+	exec(t, nodes[0], "UPDATE slices SET until_us = until_us + 3600000000 WHERE slice = 7")
+	wantFaults(1, "a lease of an hour")
+	exec(t, nodes[0], "UPDATE slices SET until_us = until_us - 3600000000 WHERE slice = 7")
+	exec(t, nodes[0], "DELETE FROM nodes")
+	wantFaults(store.Slices, "leases of nobody")
+}

@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -237,4 +238,22 @@ func TestProve_isBounded(t *testing.T) {
 			t.Errorf("stopped after %d steps: %v", steps, err)
 		}
 	})
+}
+
+// A store that is open for reading only can be proven, and refuses changes, also to tables of another version.
+func TestOpen_readOnly(t *testing.T) {
+	_, _, database := history(t)
+	s := storetest.Open(t, database, store.Options{ReadOnly: true})
+	wantFaults(t, prove(t, s))
+	if err := s.Update(t.Context(), addCalendar("no")); !errors.Is(err, store.ErrReadOnly) {
+		t.Errorf("a change: %v, want ErrReadOnly", err)
+	}
+	damage(t, database, "UPDATE goose_db_version SET version_id = 99 WHERE version_id = 2")
+	other, err := store.Open(t.Context(), database, store.Options{ReadOnly: true})
+	if err == nil {
+		other.Close()
+	}
+	if err == nil || !strings.Contains(err.Error(), "the tables have version 99, and this Bugle knows ") {
+		t.Errorf("tables of a newer version: %v", err)
+	}
 }

@@ -128,6 +128,8 @@ func (sqlite) place(now int64) int64 { return now }
 
 func (sqlite) isShared() bool { return false }
 
+func (sqlite) clock() string { return "" }
+
 func (sqlite) tables() tables { return sqliteTables }
 
 // begin chooses too whether the commit waits for the disk.

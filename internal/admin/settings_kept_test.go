@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/buglehq/bugle"
+	"github.com/buglehq/bugle/internal/store"
+	"github.com/buglehq/bugle/internal/storetest"
 )
 
 var keptFields = []string{"name", "2nd Battalion", "display_name_format", "{name}", "time_zone", "UTC"}
@@ -37,5 +39,34 @@ func TestSettings_retentionWrong(t *testing.T) {
 	has(t, page, "This must be 1 to 36500 days, or 0 for ever.", "This must be a whole number.", "This must be 100 to 1000000000, or 0 for any number.", `value="40000"`)
 	if choice, err := p.store.Retention(t.Context(), 1); err != nil || len(choice) != 0 {
 		t.Errorf("the choice is %+v, %v", choice, err)
+	}
+}
+
+func TestRelease(t *testing.T) {
+	p := newWebhooksPanel(t)
+	hasNot(t, p.get("/", http.StatusOK), "Nothing is sent")
+	storetest.Change(t, p.store, func(tx *store.Tx) error { return tx.HoldSending("a <drill>") })
+	has(t, p.get("/webhooks", http.StatusOK), "Nothing is sent: a &lt;drill&gt;.", `action="/release"`)
+	if to := p.post("/release", http.StatusSeeOther); to != "/" {
+		t.Errorf("it leads to %s", to)
+	}
+	if h, err := p.store.SendingHold(t.Context()); h != nil || err != nil {
+		t.Errorf("it is held: %+v, %v", h, err)
+	}
+	page := p.get("/", http.StatusOK)
+	has(t, page, "Sending is released")
+	hasNot(t, page, "Nothing is sent")
+}
+
+// Who is no admin sees why nothing arrives, but cannot change it.
+func TestRelease_permission(t *testing.T) {
+	p := newWebhooksPanel(t, "view_any_webhook", "update_organization")
+	storetest.Change(t, p.store, func(tx *store.Tx) error { return tx.HoldSending("a drill") })
+	page := p.get("/webhooks", http.StatusOK)
+	has(t, page, "Nothing is sent: a drill.")
+	hasNot(t, page, `action="/release"`)
+	p.post("/release", http.StatusForbidden)
+	if h, err := p.store.SendingHold(t.Context()); h == nil || err != nil {
+		t.Errorf("it is not held any more: %v", err)
 	}
 }
