@@ -107,7 +107,7 @@ func (h Health) After(ok bool, ended time.Time) Health {
 // Pauses between the probes of a lane that has tripped.
 const (
 	firstProbe = time.Second
-	lastProbe  = 5 * time.Minute
+	lastProbe  = time.Minute
 )
 
 // A Pace keeps a lane from burning the attempts of everything that waits while its receiver is down, and from falling upon
@@ -119,7 +119,7 @@ type Pace struct {
 }
 
 // After returns the pace once an attempt has ended, after which the receiver has health h. A lane that has tripped sends one
-// request at a time, at 1 s, 2 s, 4 s … up to 5 minutes after the one before. Once one delivers, each that does lets one
+// request at a time, at 1 s, 2 s, 4 s … up to a minute after the one before. Once one delivers, each that does lets one
 // more be under way beside the others, so that they double with every round, until the webhook's own limit is reached; one
 // that fails meanwhile halves them.
 func (p Pace) After(ok bool, h Health, w *Webhook, ended time.Time) Pace {

@@ -131,7 +131,7 @@ type demo struct {
 	admin     int64
 }
 
-// demoReceiver answers 200, but under /flaky it refuses the first two attempts at each delivery.
+// demoReceiver answers 200, but under /flaky it refuses the first two attempts at every other delivery.
 func demoReceiver() (target string, stop func(), err error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -140,19 +140,25 @@ func demoReceiver() (target string, stop func(), err error) {
 	good := &receiver{}
 	var mu sync.Mutex
 	refused := map[string]int{}
+	flaky := 0
 	server := &http.Server{
 		ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second,
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if strings.HasPrefix(r.URL.Path, "/flaky") {
 				id := r.Header.Get("webhook-id")
 				mu.Lock()
-				refused[id]++
-				n := refused[id]
-				if n > 2 {
+				n := refused[id] + 1
+				if n == 1 {
+					flaky++
+				}
+				isRefused := n == 2 || n == 1 && flaky%2 == 1
+				if isRefused {
+					refused[id] = n
+				} else {
 					delete(refused, id)
 				}
 				mu.Unlock()
-				if n <= 2 {
+				if isRefused {
 					http.Error(w, "not yet", http.StatusServiceUnavailable)
 					return
 				}

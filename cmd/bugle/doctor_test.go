@@ -69,7 +69,7 @@ func TestDoctor_saysWhatIsWrong(t *testing.T) {
 	for _, test := range []struct{ name, database, want string }{
 		{"no file", "sqlite:" + folder + "/none.db", "wrong  database       there is no file " + folder + "/none.db: start bugle serve"},
 		{"no database", "sqlite:" + garbage, "wrong  database       open database " + garbage},
-		{"older tables", older, "the tables have version 1, and this Bugle knows"},
+		{"older tables", older, "the tables are not up to date: they lack 0002"},
 		{"no address", "mysql:x", "want sqlite: and a path"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -570,7 +570,7 @@ func (c *componentSet) shared() {
 		"payload", value.Map("description", "What it is set to."), "locked", typed("boolean"), "created_at", moment(), "updated_at", moment())), setting)
 	c.page("Setting", "SettingResource", setting)
 	c.answer("CacheCleared", "Nothing is kept.", closed(value.Map("status", value.Map("const", "okay"))), value.Map("status", "okay"))
-	c.answer("Ready", "It can.", closed(value.Map("status", value.Map("const", "ok"))), value.Map("status", "ok"))
+	c.answer("Ready", "It can.", closed(value.Map("status", value.Map("enum", value.List("ok", "ok, but sending is held")))), value.Map("status", "ok"))
 	reason := closed(value.Map("check", typed("string"), "reason", typed("string")))
 	c.answer("NotReady", "It cannot, and why.", closed(value.Map("status", value.Map("const", "not ready"), "reasons", listOf(reason))),
 		value.Map("status", "not ready", "reasons", value.List(value.Map("check", "database", "reason", "the database cannot be read"))))

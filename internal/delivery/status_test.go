@@ -34,7 +34,7 @@ func TestEngine_Status(t *testing.T) {
 	if want := (Status{Lanes: 3, Failing: 1, Paused: 1, Hanging: 1, Queued: 3, InFlight: 2}); got != want {
 		t.Errorf("status is %+v, want %+v", got, want)
 	}
-	for range bugle.TripAfter {
+	for range bugle.TripAfter - 1 { // one more would wait for the next probe
 		r.send(dead, 1)
 	}
 	r.until("the trip", func() bool { s := r.engine.Status(); return s.Tripped == 1 && s.Failing == 0 })

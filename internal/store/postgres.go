@@ -197,7 +197,9 @@ func (d postgres) start(ctx context.Context, w *writer) error {
 
 func (postgres) isShared() bool { return true }
 
-func (postgres) clock() string { return "CAST(EXTRACT(EPOCH FROM CLOCK_TIMESTAMP()) * 1000000 AS BIGINT)" }
+func (postgres) clock() string {
+	return "CAST(EXTRACT(EPOCH FROM CLOCK_TIMESTAMP()) * 1000000 AS BIGINT)"
+}
 
 func (postgres) tables() tables { return postgresTables }
 

@@ -253,7 +253,7 @@ func TestOpen_readOnly(t *testing.T) {
 	if err == nil {
 		other.Close()
 	}
-	if err == nil || !strings.Contains(err.Error(), "the tables have version 99, and this Bugle knows ") {
+	if err == nil || !strings.Contains(err.Error(), "the tables have version 99, made by a newer Bugle") {
 		t.Errorf("tables of a newer version: %v", err)
 	}
 }
