@@ -3,6 +3,7 @@ package doctor_test
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"log/slog"
 	"strings"
 	"sync"
@@ -11,7 +12,6 @@ import (
 
 	"github.com/jonboulle/clockwork"
 
-	"github.com/buglehq/bugle"
 	"github.com/buglehq/bugle/internal/doctor"
 	"github.com/buglehq/bugle/internal/store"
 	"github.com/buglehq/bugle/internal/storetest"
@@ -57,27 +57,42 @@ func rest(t *testing.T, clock *clockwork.FakeClock) {
 }
 
 func TestDoctor_provesEveryHour(t *testing.T) {
-	storetest.Each(t, func(t *testing.T, s *store.Store, clock *clockwork.FakeClock) {
-		storetest.AddWebhook(t, s, "https://example.com/hook", nil)
-		clock.Advance(time.Hour)
-		storetest.Create(t, s, &personnel.Calendar, "name", "Training", "color", "#123456")
-		d, text := start(t, s, clock)
-		if p, err := d.Last(); err != nil || p == nil || p.Broken != 0 || p.Deliveries != 1 || text.String() != "" {
-			t.Fatalf("the first proof is %+v, %v; the log says\n%s", p, err, text)
-		}
-		fifth := &bugle.Attempt{Number: 5, StartedAt: clock.Now()} // of which there was only one
-		if err := s.Record(t.Context(), []store.Result{{DeliveryID: 1, WebhookID: 1, Attempt: fifth, Outcome: bugle.Outcome{State: bugle.Failed}}}, nil); err != nil {
-			t.Fatal(err)
-		}
-		clock.Advance(time.Hour)
-		rest(t, clock)
-		if p, err := d.Last(); err != nil || p.Broken != 1 {
-			t.Errorf("the second proof is %+v, %v", p, err)
-		}
-		if !strings.Contains(text.String(), `level=ERROR msg="the database is broken: see bugle doctor --prove" faults=1 check=deliveries id=1`) {
-			t.Errorf("the log says\n%s", text)
-		}
-	})
+	clock := clockwork.NewFakeClockAt(storetest.Start)
+	database := storetest.Database(t)
+	s := storetest.Open(t, database, store.Options{Clock: clock})
+	storetest.AddWebhook(t, s, "https://example.com/hook", nil)
+	clock.Advance(time.Hour)
+	storetest.Create(t, s, &personnel.Calendar, "name", "Training", "color", "#123456")
+	d, text := start(t, s, clock)
+	if p, err := d.Last(); err != nil || p == nil || p.Broken != 0 || p.Deliveries != 1 || text.String() != "" {
+		t.Fatalf("the first proof is %+v, %v; the log says\n%s", p, err, text)
+	}
+	damage(t, database)
+	clock.Advance(time.Hour)
+	rest(t, clock)
+	if p, err := d.Last(); err != nil || p.Broken != 1 {
+		t.Errorf("the second proof is %+v, %v", p, err)
+	}
+	if !strings.Contains(text.String(), `level=ERROR msg="the database is broken: see bugle doctor --prove" faults=1 check=deliveries id=1`) {
+		t.Errorf("the log says\n%s", text)
+	}
+}
+
+// damage says of a delivery that there were attempts at it, of which there is none.
+func damage(t *testing.T, database string) {
+	t.Helper()
+	driver, name := "pgx", database
+	if path, isFile := strings.CutPrefix(database, "sqlite:"); isFile {
+		driver, name = "sqlite", path
+	}
+	db, err := sql.Open(driver, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.Exec("UPDATE deliveries SET state = 3, attempts = 5, finished_us = 1 WHERE id = 1"); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestDoctor_cannotRead(t *testing.T) {
