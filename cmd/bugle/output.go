@@ -21,7 +21,8 @@ func newBar(w io.Writer, n int, what string) *progressbar.ProgressBar {
 		w = io.Discard
 	}
 	return progressbar.NewOptions(n, progressbar.OptionSetWriter(w), progressbar.OptionSetDescription(fmt.Sprintf("%-8s", what)),
-		progressbar.OptionShowCount(), progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish())
+		progressbar.OptionShowCount(), progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish(),
+		progressbar.OptionSetSpinnerChangeInterval(0)) // a spinner that turns by itself races with whoever advances it
 }
 
 func isTerminal(f *os.File) bool {
