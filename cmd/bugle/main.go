@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -55,6 +57,7 @@ func (e statusError) Unwrap() error { return e.error }
 // run carries out one command line and returns the exit status: 0, 1 if the command failed, 2 if the
 // command line is wrong, 3 if the command did what it could but not all, or what a command's help says.
 func run(ctx context.Context, args []string, out *output) int {
+	log.SetOutput(io.Discard) // net/http writes to it what receivers send unasked
 	status := -1
 	parser, err := newParser(ctx, out, func(code int) { status = code })
 	if err != nil {

@@ -38,6 +38,7 @@ type serveCommand struct {
 	PublicURL      string        `help:"Address under which others reach this server, for links in answers and payloads; http:// and --listen unless set." name:"public-url" placeholder:"URL" env:"BUGLE_PUBLIC_URL"`
 	AllowTarget    []string      `help:"Network (10.0.0.0/8), address or host that webhooks may call although it is private. Repeatable." placeholder:"TARGET" env:"BUGLE_ALLOW_TARGET"`
 	DenyTarget     []string      `help:"Network, address or host that webhooks may not call. Repeatable; wins over --allow-target." placeholder:"TARGET" env:"BUGLE_DENY_TARGET"`
+	AllowMetadata  bool          `help:"Let --allow-target hold for the metadata services of clouds too, which give credentials to whoever asks." env:"BUGLE_ALLOW_METADATA"`
 	Role           string        `help:"What this server does, of those that share a PostgreSQL database: api answers requests, worker sends deliveries and runs automations, all does both." enum:"all,api,worker" default:"all" env:"BUGLE_ROLE"`
 	Node           string        `help:"Name of this server among those that share a PostgreSQL database, in logs; the host's name and the process's number unless set." placeholder:"NAME" env:"BUGLE_NODE"`
 	RateLimit      int           `help:"Requests a minute with one API key; 0 for no limit." default:"1000" env:"BUGLE_RATE_LIMIT"`
@@ -93,6 +94,9 @@ func (c *serveCommand) Run(ctx context.Context, out *output) error {
 	guard, err := delivery.NewGuard(c.AllowTarget, c.DenyTarget)
 	if err != nil {
 		return err
+	}
+	if c.AllowMetadata {
+		guard.PermitMetadata()
 	}
 	keep, err := bugle.ParseRetention(c.Retention)
 	if err != nil {
@@ -239,7 +243,7 @@ func serve(ctx context.Context, c serverConfig) error {
 	ready.SayWhenHeld(db)
 	metrics.Watch(observe.Watched{Store: db, Engine: engine, Ready: ready, Folders: folders})
 	rest := api.New(db, api.Options{Metrics: metrics, Ready: ready, Log: c.log, PublicURL: c.publicURL, UserAgent: userAgent(), KeyLimit: c.keyLimit,
-		GuestLimit: c.guestLimit, Files: uploads})
+		GuestLimit: c.guestLimit, Files: uploads, Guard: c.guard})
 	panel := admin.New(db, admin.Options{Log: c.log, PublicURL: c.publicURL, UserAgent: userAgent(), Files: uploads,
 		Scopes: api.Scopes(), Guard: c.guard, Mailer: client, Retention: c.retention})
 	handler := pages(rest, panel)
