@@ -192,12 +192,15 @@ type bench struct {
 	latencies []float64 // in milliseconds
 }
 
+// databases counts those that this process has made, so that each has a name of its own.
+var databases atomic.Int64
+
 // newDatabase makes a database for this run, and returns what removes it.
 func (c *benchCommand) newDatabase(ctx context.Context, dir string) (name string, drop func() error, err error) {
 	if c.Database == "" {
 		return "sqlite:" + filepath.Join(dir, "bench.db"), func() error { return nil }, nil
 	}
-	return store.NewDatabase(ctx, c.Database, fmt.Sprintf("bugle_bench_%d", os.Getpid()))
+	return store.NewDatabase(ctx, c.Database, fmt.Sprintf("bugle_bench_%d_%d", os.Getpid(), databases.Add(1)))
 }
 
 func (b *bench) measure(ctx context.Context) (f *figures, err error) {
