@@ -52,6 +52,7 @@ var besides = map[string]string{
 	"cmd/bugle forwarder.pass":            "bugle listen forwards to the one address that its user gives",
 	"cmd/bugle bench.limit":               "measures the receiver of the same run, on loopback",
 	"cmd/bugle apiBench.request":          "measures the server of the same run, on loopback",
+	"cmd/bugle fetch":                     "asks the servers that a measurement has started, on loopback",
 	"cmd/bugle benchPanelCommand.measure": "measures the server of the same run, on loopback",
 }
 
