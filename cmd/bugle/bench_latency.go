@@ -3,13 +3,14 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
 	"github.com/buglehq/bugle"
 	"github.com/buglehq/bugle/internal/store"
 	"github.com/buglehq/bugle/personnel"
 	"github.com/buglehq/bugle/value"
-	"slices"
-	"strconv"
-	"time"
 )
 
 // latency makes 50 changes a second and returns quantiles of the time until they arrive, in

@@ -59,7 +59,9 @@ func (b *bench) startServer(ctx context.Context, database, name, role string) (*
 		return nil, fmt.Errorf("start a server: %w", err)
 	}
 	lines := bufio.NewScanner(stderr)
+	last := "" // which says why, if it ends
 	for s.url == "" && lines.Scan() {
+		last = lines.Text()
 		if _, rest, found := strings.Cut(lines.Text(), " url="); found && strings.Contains(lines.Text(), "msg=listening ") {
 			s.url = strings.Fields(rest)[0]
 		}
@@ -69,7 +71,7 @@ func (b *bench) startServer(ctx context.Context, database, name, role string) (*
 		io.Copy(io.Discard, stderr)
 	}()
 	if s.url == "" {
-		return nil, errors.Join(errors.New("start a server: it ended before it listened"), s.stop())
+		return nil, errors.Join(fmt.Errorf("start a server: it ended before it listened: %s", last), s.stop())
 	}
 	return s, nil
 }
@@ -118,6 +120,7 @@ func fetch(ctx context.Context, url string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(answer.Body, 1<<20))
 }
 
+// counted is what the sink says it has got.
 func (b *bench) counted(ctx context.Context) (counted, error) {
 	var c counted
 	text, err := fetch(ctx, "http://"+b.sink+"/counted")

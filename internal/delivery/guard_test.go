@@ -2,9 +2,7 @@ package delivery
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
-	"io"
 	"net"
 	"net/http/httptest"
 	"net/netip"
@@ -31,50 +29,13 @@ var noNameServer = &net.Resolver{
 	},
 }
 
-// nameServer is a resolver that knows a name by an IPv4 address, and no others; without an address
-// it knows none at all.
+// nameServer is a resolver that knows a name by an address, and no others; without an address it knows none at all.
 func nameServer(name, address string) *net.Resolver {
-	return &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
-		client, server := net.Pipe() // as by TCP: two bytes of length come before a message
-		go func() {
-			defer server.Close()
-			message := make([]byte, 2+512)
-			for {
-				if _, err := io.ReadFull(server, message[:2]); err != nil {
-					return
-				}
-				query := message[2 : 2+binary.BigEndian.Uint16(message)]
-				if _, err := io.ReadFull(server, query); err != nil {
-					return
-				}
-				server.Write(dnsAnswer(query, name, address))
-			}
-		}()
-		return client, nil
-	}}
-}
-
-// dnsAnswer returns the answer to a query for one name. Source: RFC 1035, 4.
-func dnsAnswer(query []byte, name, address string) []byte {
-	const header, typeA, noSuchName = 12, 1, 3
-	end, labels := header, []string{}
-	for query[end] != 0 {
-		labels = append(labels, string(query[end+1:end+1+int(query[end])]))
-		end += 1 + int(query[end])
+	z := &zone{names: map[string][]string{}}
+	if address != "" {
+		z.names[name] = []string{address}
 	}
-	question := query[header : end+5] // with the root label, type and class
-	flags, answers := uint16(0x8180), []byte(nil)
-	if address == "" || !strings.EqualFold(strings.Join(labels, "."), name) {
-		flags |= noSuchName
-	} else if binary.BigEndian.Uint16(query[end+1:]) == typeA {
-		answers = append([]byte{0xc0, header, 0, typeA, 0, 1, 0, 0, 0, 0, 0, 4}, netip.MustParseAddr(address).AsSlice()...)
-	}
-	answer := append([]byte{0, 0}, query[:2]...) // its id
-	answer = binary.BigEndian.AppendUint16(answer, flags)
-	answer = append(answer, 0, 1, 0, byte(min(len(answers), 1)), 0, 0, 0, 0)
-	answer = append(append(answer, question...), answers...)
-	binary.BigEndian.PutUint16(answer, uint16(len(answer)-2))
-	return answer
+	return z.resolver()
 }
 
 func TestNewGuard_namesWhatIsWrong(t *testing.T) {

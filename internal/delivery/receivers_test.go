@@ -67,11 +67,13 @@ func drips(text, bytes string) func(net.Conn) {
 			return
 		}
 		io.WriteString(conn, text)
+		pace := time.NewTicker(2 * time.Millisecond)
+		defer pace.Stop()
 		for range 10000 {
 			if _, err := io.WriteString(conn, bytes); err != nil {
 				return
 			}
-			time.Sleep(2 * time.Millisecond)
+			<-pace.C
 		}
 	}
 }

@@ -78,8 +78,9 @@ func (s *Store) FillLog(ctx context.Context, organizationID int64, n int) error 
 const finishedStep = 100000
 
 // FillFinished writes n events, each with a delivery that arrived and its attempt, spread over the 30 days before now:
-// a log as it is after a long time, for measurements. Its webhooks are the organization's, by turns. PostgreSQL counts what is in the
-// tables afterwards, as it would by and by. From time to time written is called with how many there are. A million takes some ten seconds.
+// a log as it is after a long time, for measurements. Its webhooks are the organization's, by turns,
+// whatever they subscribe to. PostgreSQL counts what is in the
+// tables afterwards, as it would by and by. From time to time written is called with how many there are.
 func (s *Store) FillFinished(ctx context.Context, organizationID int64, n int, written func(n int)) error {
 	now := s.now()
 	step := (30 * 24 * time.Hour).Microseconds() / int64(n+1)
