@@ -179,7 +179,7 @@ func (s *soak) run(ctx context.Context) (f *soakFigures, err error) {
 	}
 
 	kind, _, _ := strings.Cut(s.database, ":")
-	f = &soakFigures{Database: kind, Seed: s.Seed, Webhooks: s.Webhooks, Rate: s.Rate}
+	f = &soakFigures{Database: kind, Seed: s.Seed, Webhooks: s.Webhooks, Rate: s.Rate, Problems: []string{}}
 	if s.Rate == 0 {
 		if f.Most, err = s.most(ctx); err != nil {
 			return nil, fmt.Errorf("measure the most that the server can: %w", err)

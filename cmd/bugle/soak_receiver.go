@@ -178,6 +178,7 @@ func (r *soakReceiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	case faultTruncated:
 		w.Header().Set("Content-Length", "100")
 		fmt.Fprint(w, "and no more")
+		http.NewResponseController(w).Flush()
 		panic(http.ErrAbortHandler)
 	}
 	w.WriteHeader(http.StatusOK)
