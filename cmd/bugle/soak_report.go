@@ -26,7 +26,7 @@ type soakFigures struct {
 	ErrorLines     []string         `json:"server_log,omitempty"`
 	Proof          string           `json:"proof"`
 	MemoryMeasured bool             `json:"memory_measured"`
-	Memory         *soakTrend       `json:"memory_mb"`  // null: the load was too short, or memory was not measured
+	Memory         *soakTrend       `json:"memory_mb"`  // null: the load was too short, had too few changes, or memory was not measured
 	Latency        *soakTrend       `json:"latency_ms"` // of p99; null: the load was too short
 	Problems       []string         `json:"problems"`
 }
@@ -56,10 +56,31 @@ type soakTrend struct {
 // soakJudged is the shortest load that is judged.
 const soakJudged = 5 * time.Minute
 
-// trend compares medians, so that one bad minute of a busy machine does not decide.
-func (f *soakFigures) trend(figure func(soakMinute) float64, factor, margin float64) *soakTrend {
-	warm := f.Minutes[(len(f.Minutes)+5)/6:]
-	third := max(len(warm)/3, 1)
+// soakWarm is how many changes it takes until the server's memory of recent events is full, which is bounded.
+const soakWarm = 50000
+
+// warm returns the rows after the first sixth, and after those in which a number of changes was made.
+func (f *soakFigures) warm(changes float64) []soakMinute {
+	skip, made, before := (len(f.Minutes)+5)/6, 0.0, 0.0
+	for i, m := range f.Minutes {
+		if made < changes {
+			skip = max(skip, i)
+		}
+		made += m.Changes * (m.Second - before)
+		before = m.Second
+	}
+	if made < changes {
+		return nil
+	}
+	return f.Minutes[skip:]
+}
+
+// trend compares medians, so that one bad minute of a busy machine does not decide. It needs three rows.
+func trend(warm []soakMinute, figure func(soakMinute) float64, factor, margin float64) *soakTrend {
+	if len(warm) < 3 {
+		return nil
+	}
+	third := len(warm) / 3
 	median := func(minutes []soakMinute) float64 {
 		var values []float64
 		for _, m := range minutes {
@@ -80,17 +101,17 @@ func (f *soakFigures) problem(text string, args ...any) {
 
 // judge finds the problems in the figures.
 func (f *soakFigures) judge(length time.Duration) {
-	if length >= soakJudged && len(f.Minutes) > 2 {
-		f.Latency = f.trend(func(m soakMinute) float64 { return m.P99 }, 1.5, 5)
-		if !f.Latency.Flat {
-			f.problem("latency grows: p99 is %.1f ms in the last third, %.1f ms in the first", f.Latency.Last, f.Latency.First)
-		}
+	if length >= soakJudged {
+		f.Latency = trend(f.warm(0), func(m soakMinute) float64 { return m.P99 }, 1.5, 5)
 		if f.MemoryMeasured {
-			f.Memory = f.trend(func(m soakMinute) float64 { return m.RSS }, 1.1, 10)
-			if !f.Memory.Flat {
-				f.problem("memory grows: %.0f MB in the last third, %.0f MB in the first", f.Memory.Last, f.Memory.First)
-			}
+			f.Memory = trend(f.warm(soakWarm), func(m soakMinute) float64 { return m.RSS }, 1.1, 10)
 		}
+	}
+	if f.Latency != nil && !f.Latency.Flat {
+		f.problem("latency grows: p99 is %.1f ms in the last third, %.1f ms in the first", f.Latency.Last, f.Latency.First)
+	}
+	if f.Memory != nil && !f.Memory.Flat {
+		f.problem("memory grows: %.0f MB in the last third, %.0f MB in the first", f.Memory.Last, f.Memory.First)
 	}
 	for _, bad := range []struct {
 		n    int
@@ -142,8 +163,11 @@ func (f *soakFigures) print(w io.Writer) {
 	fmt.Fprintf(w, "doctor    %s\n", f.Proof)
 	f.Memory.print(w, "memory", "MB")
 	f.Latency.print(w, "latency", "ms p99")
-	if !f.MemoryMeasured {
+	switch {
+	case !f.MemoryMeasured:
 		fmt.Fprintln(w, "memory    is not measured on this system")
+	case f.Memory == nil:
+		fmt.Fprintln(w, "memory    is not judged: the load was too short, or had too few changes")
 	}
 	for _, line := range append(slices.Clone(f.Refusals), f.ErrorLines...) {
 		fmt.Fprintf(w, "          %s\n", line)

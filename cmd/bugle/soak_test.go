@@ -263,11 +263,11 @@ func TestSoakReceiver_down(t *testing.T) {
 }
 
 func TestSoakFigures_judge(t *testing.T) {
-	rows := func(figure func(i int) (ms, mb float64)) *soakFigures {
+	rows := func(rate float64, figure func(i int) (ms, mb float64)) *soakFigures {
 		f := &soakFigures{MemoryMeasured: true, Counts: soakCounts{Acknowledged: 1}, Proof: "nothing is lost"}
 		for i := range 30 {
 			ms, mb := figure(i)
-			f.Minutes = append(f.Minutes, soakMinute{Second: float64(60 * (i + 1)), P99: ms, RSS: mb})
+			f.Minutes = append(f.Minutes, soakMinute{Second: float64(60 * (i + 1)), Changes: rate, P99: ms, RSS: mb})
 		}
 		f.judge(30 * time.Minute)
 		return f
@@ -289,7 +289,7 @@ func TestSoakFigures_judge(t *testing.T) {
 		{"latency grows", func(i int) (float64, float64) { return 30 + 2*float64(i), 200 }, []string{"latency grows: p99 is 81.0 ms in the last third, 47.0 ms in the first"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			f := rows(test.figure)
+			f := rows(500, test.figure)
 			if fmt.Sprint(f.Problems) != fmt.Sprint(test.want) {
 				t.Errorf("problems are %q, want %q", f.Problems, test.want)
 			}
@@ -299,6 +299,16 @@ func TestSoakFigures_judge(t *testing.T) {
 				t.Errorf("it prints\n%s", text.String())
 			}
 		})
+	}
+	fills := func(i int) (float64, float64) { return 30, 80 + 8*float64(min(i, 10)) } // as the server's memory of recent events does
+	if f := rows(75, fills); f.Memory == nil || !f.Memory.Flat {
+		t.Errorf("memory that has filled up is judged %+v", f.Memory)
+	}
+	if f := rows(200, fills); f.Memory == nil || f.Memory.Flat {
+		t.Errorf("memory that grows later is judged %+v", f.Memory)
+	}
+	if f := rows(20, fills); f.Memory != nil || f.Latency == nil {
+		t.Errorf("with few changes memory is judged %+v, latency %+v", f.Memory, f.Latency)
 	}
 	f := &soakFigures{Counts: soakCounts{Unsettled: 1, Repeated: 2, Misplaced: 3}, Refused: 4, ServerErrors: 5}
 	f.judge(time.Minute)
