@@ -44,6 +44,7 @@ type serveCommand struct {
 	RateLimit      int           `help:"Requests a minute with one API key; 0 for no limit." default:"1000" env:"BUGLE_RATE_LIMIT"`
 	GuestRateLimit int           `help:"Requests a minute from one address without an API key; 0 for no limit." default:"100" env:"BUGLE_GUEST_RATE_LIMIT"`
 	Retention      string        `help:"For how many days organizations keep their log unless they decide otherwise, or forever; behind a colon how many rows at most, such as events=90:1000000." default:"attempts=30,deliveries=90,events=90,runs=90" placeholder:"PARTS" env:"BUGLE_RETENTION"`
+	RetentionEvery time.Duration `help:"How often the log is cleaned, and how long what has ended stays however many rows are kept." default:"1h" hidden:"" env:"BUGLE_RETENTION_EVERY"`
 	ProveEvery     time.Duration `help:"How often the server proves beside its work that nothing is lost, as bugle doctor --prove does; 0 for never." default:"1h" env:"BUGLE_PROVE_EVERY"`
 	Migrate        bool          `help:"Bring the tables up to date when the server starts. With --no-migrate it does not start before bugle migrate has." default:"true" negatable:"" env:"BUGLE_MIGRATE"`
 }
@@ -75,6 +76,9 @@ func (c *serveCommand) Validate() error {
 	}
 	if c.ProveEvery != 0 && c.ProveEvery < time.Minute {
 		errs = append(errs, fmt.Errorf("--prove-every is %s, want at least 1m, or 0 for never", c.ProveEvery))
+	}
+	if c.RetentionEvery < time.Second || c.RetentionEvery > 24*time.Hour {
+		errs = append(errs, fmt.Errorf("--retention-every is %s, want 1s to 24h", c.RetentionEvery))
 	}
 	if _, err := bugle.ParseRetention(c.Retention); err != nil {
 		errs = append(errs, fmt.Errorf("--%w", err))
@@ -114,7 +118,7 @@ func (c *serveCommand) Run(ctx context.Context, out *output) error {
 	defer stopTracing()
 	return serve(ctx, serverConfig{
 		tracer: tracer, database: c.Database, storage: c.Storage, listener: listener, publicURL: c.PublicURL, guard: guard, role: c.Role, node: c.Node, keepTables: !c.Migrate,
-		keyLimit: c.RateLimit, guestLimit: c.GuestRateLimit, retention: keep, proveEvery: c.ProveEvery, log: log,
+		keyLimit: c.RateLimit, guestLimit: c.GuestRateLimit, retention: keep, retentionEvery: c.RetentionEvery, proveEvery: c.ProveEvery, log: log,
 		started: func(s *store.Store) error {
 			log.Info("listening", "url", "http://"+listener.Addr().String(), "version", version(), "database", store.ShownName(c.Database))
 			first, err := s.EnsureOrganization(ctx, firstOrganization)
@@ -143,22 +147,23 @@ const (
 
 // serverConfig is what a server is made of, for serve and demo.
 type serverConfig struct {
-	role       string // empty: all
-	node       string // empty: named after host and process
-	database   string
-	storage    string // folder of uploaded files; empty: beside the database
-	listener   net.Listener
-	publicURL  string // empty: the listener's
-	guard      *delivery.Guard
-	keepTables bool // as they are: they have to be up to date
-	keyLimit   int
-	guestLimit int
-	retention  bugle.Retention // of what organizations have not decided
-	proveEvery time.Duration   // 0: never
-	log        *slog.Logger
-	onAttempt  func(delivery.AttemptReport)
-	tracer     *tracing.Tracer          // nil: none
-	started    func(*store.Store) error // once the server answers; not to block
+	role           string // empty: all
+	node           string // empty: named after host and process
+	database       string
+	storage        string // folder of uploaded files; empty: beside the database
+	listener       net.Listener
+	publicURL      string // empty: the listener's
+	guard          *delivery.Guard
+	keepTables     bool // as they are: they have to be up to date
+	keyLimit       int
+	guestLimit     int
+	retention      bugle.Retention // of what organizations have not decided
+	retentionEvery time.Duration   // 0: an hour
+	proveEvery     time.Duration   // 0: never
+	log            *slog.Logger
+	onAttempt      func(delivery.AttemptReport)
+	tracer         *tracing.Tracer          // nil: none
+	started        func(*store.Store) error // once the server answers; not to block
 }
 
 // storageFolder is where uploaded files are.
@@ -221,7 +226,7 @@ func serve(ctx context.Context, c serverConfig) error {
 	}})
 	dispatcher := dispatch.NewDispatcher(db, dispatch.Options{Log: c.log, OnRun: metrics.Run, Tracer: c.tracer})
 	sender := dispatch.NewSender(db, dispatch.SenderOptions{Log: c.log})
-	cleaner := retention.New(db, retention.Options{Log: c.log, Defaults: &c.retention})
+	cleaner := retention.New(db, retention.Options{Log: c.log, Defaults: &c.retention, Every: c.retentionEvery})
 	examiner := doctor.New(db, doctor.Options{Log: c.log, Every: c.proveEvery})
 	replayer := dispatch.NewReplayer(db, dispatch.ReplayerOptions{Log: c.log})
 	keeper := dispatch.NewKeeper(db, dispatch.KeeperOptions{Log: c.log})

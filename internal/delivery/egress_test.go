@@ -54,6 +54,7 @@ var besides = map[string]string{
 	"cmd/bugle apiBench.request":          "measures the server of the same run, on loopback",
 	"cmd/bugle fetch":                     "asks the servers that a measurement has started, on loopback",
 	"cmd/bugle benchPanelCommand.measure": "measures the server of the same run, on loopback",
+	"cmd/bugle soakCommand.Run":           "loads the server of the same run, on loopback",
 }
 
 // networked are the modules of others that could call out and that the program imports, with the reason why none does so
