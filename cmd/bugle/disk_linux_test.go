@@ -2,10 +2,12 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
-	"slices"
+	"strings"
 	"syscall"
 	"testing"
 )
@@ -62,25 +64,6 @@ func (d *smallDisk) free() {
 	d.t.Helper()
 	if err := os.Remove(d.ballast()); err != nil {
 		d.t.Fatal(err)
-	}
-}
-
-// answered is how many changes were answered with the status.
-func (d *drill) answered(status int) int {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.refused[status]
-}
-
-// onlyRefused checks that changes were answered with these statuses, or not at all.
-func (d *drill) onlyRefused(with ...int) {
-	d.t.Helper()
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for status, n := range d.refused {
-		if !slices.Contains(with, status) {
-			d.t.Errorf("%d changes were answered with status %d, want one of %v", n, status, with)
-		}
 	}
 }
 
@@ -147,4 +130,55 @@ func TestNodes_logFull(t *testing.T) {
 	d.goesOn(100)
 	stop()
 	d.settled()
+}
+
+// The disk of a file of SQLite is slow: each wait for it takes long. Nothing is lost or repeated, and the server stays ready.
+func TestServe_diskSlow(t *testing.T) {
+	strace, err := exec.LookPath("strace")
+	if err != nil {
+		t.Skip("there is no strace, which makes the disk slow")
+	}
+	d := newFileDrill(t, t.TempDir())
+	stop := d.load(8)
+	for range rounds(t, 2) {
+		delay := 20 + d.rand.IntN(200)
+		slow := exec.Command(strace, "-f", "-o", "/dev/null", "-e", "trace=fsync,fdatasync", "-e", fmt.Sprintf("inject=fsync,fdatasync:delay_exit=%dms", delay),
+			"-p", fmt.Sprint(d.nodes[0].cmd.Process.Pid))
+		said := &lockedBuffer{}
+		slow.Stderr = said
+		if err := slow.Start(); err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan struct{})
+		go func() {
+			slow.Wait()
+			close(ended)
+		}()
+		end := func() {
+			slow.Process.Signal(os.Interrupt)
+			<-ended
+		}
+		t.Cleanup(end)
+		isAttached := false
+		waitFor(t, "strace attaches", func() bool {
+			select {
+			case <-ended:
+				return true
+			default:
+				isAttached = strings.Contains(said.String(), "attached")
+				return isAttached
+			}
+		})
+		if !isAttached {
+			t.Skipf("strace may not trace the server: %s", said)
+		}
+		t.Logf("the disk takes %d ms", delay)
+		d.goesOn(300 + d.rand.IntN(300))
+		d.nodes[0].mustCall(t, d.key, "GET", "/readyz", "", 200)
+		end()
+		d.goesOn(100)
+	}
+	stop()
+	d.settled()
+	d.onlyRefused()
 }

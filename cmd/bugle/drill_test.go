@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -248,6 +249,25 @@ func (d *drill) changed() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return len(d.acknowledged)
+}
+
+// answered is how many changes were answered with the status.
+func (d *drill) answered(status int) int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.refused[status]
+}
+
+// onlyRefused checks that changes were answered with these statuses, or not at all.
+func (d *drill) onlyRefused(with ...int) {
+	d.t.Helper()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for status, n := range d.refused {
+		if !slices.Contains(with, status) {
+			d.t.Errorf("%d changes were answered with status %d, want one of %v", n, status, with)
+		}
+	}
 }
 
 // goesOn waits until n more deliveries have arrived, and some more changes were acknowledged.

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+	"net/http"
 	"slices"
 	"syscall"
 	"testing"
@@ -30,6 +32,31 @@ func TestNodes_databaseKilled(t *testing.T) {
 	d.goesOn(100)
 	stop()
 	d.settled()
+	d.onlyRefused(0, http.StatusInternalServerError, http.StatusServiceUnavailable) // not known what became of it, and nothing changed
+	if d.answered(http.StatusServiceUnavailable) == 0 {
+		t.Error("no change was refused because the database is away")
+	}
+}
+
+// PostgreSQL's disk is slow: each commit takes long. Nothing is lost or repeated, and the servers stay ready.
+func TestNodes_diskSlow(t *testing.T) {
+	server := newPostgres(t, "", "commit_siblings=0")
+	d := prepareDrill(t, server.database("bugle", ""))
+	d.begin(2)
+	stop := d.load(8)
+	for range rounds(t, 1) {
+		delay := 20 + d.rand.IntN(80)
+		t.Logf("a commit takes %d ms", delay)
+		server.exec(fmt.Sprintf("ALTER SYSTEM SET commit_delay = %d", delay*1000))
+		server.exec("SELECT PG_RELOAD_CONF()")
+		d.goesOn(300 + d.rand.IntN(300))
+		for _, p := range d.nodes {
+			p.mustCall(t, d.key, "GET", "/readyz", "", 200)
+		}
+	}
+	stop()
+	d.settled()
+	d.onlyRefused()
 }
 
 // cutDrill is a drill of two servers, each of which reaches the database through a proxy of its own.
