@@ -34,6 +34,7 @@ type drill struct {
 
 	mu           sync.Mutex
 	chance       *rand.Rand // what writers and the receiver do
+	refusals     int        // one of so many requests is refused
 	nodes        []*process // nil: is down
 	faults       []time.Time
 	arrivals     map[string][]time.Time    // of what was answered 200, by webhook-id
@@ -55,7 +56,7 @@ func prepareDrill(t *testing.T, database string, args ...string) *drill {
 	t.Helper()
 	seed := uint64(numberFrom(t, "BUGLE_TEST_SEED", int(time.Now().UnixNano()%1_000_000)))
 	t.Logf("BUGLE_TEST_SEED=%d", seed)
-	d := &drill{t: t, rand: rand.New(rand.NewPCG(seed, 0)), chance: rand.New(rand.NewPCG(seed, 1)), database: database, args: args,
+	d := &drill{t: t, rand: rand.New(rand.NewPCG(seed, 0)), chance: rand.New(rand.NewPCG(seed, 1)), database: database, args: args, refusals: 50,
 		through:  func(int) string { return database },
 		arrivals: map[string][]time.Time{}, under: map[string]int{}, users: map[int64]map[string]bool{}, acknowledged: map[int64]bool{}, refused: map[int]int{}}
 	d.receiver = httptest.NewServer(http.HandlerFunc(d.receive))
@@ -105,6 +106,12 @@ func (d *drill) begin(nodes int) {
 	for i := range d.nodes {
 		d.start(i)
 	}
+	d.hook()
+}
+
+// hook makes the webhooks.
+func (d *drill) hook() {
+	d.t.Helper()
 	for i := range drillHooks {
 		d.nodes[0].mustCall(d.t, d.key, "POST", "/v2/webhooks", fmt.Sprintf(
 			`{"name":"hook %d","url":"%s/hook/%d","events":["user.created"],"retry_schedule":[1],"max_attempts":50}`, i, d.receiver.URL, i), 201)
@@ -166,7 +173,7 @@ func (d *drill) receive(w http.ResponseWriter, r *http.Request) {
 	if d.under[message] > 1 {
 		d.overlaps = append(d.overlaps, message)
 	}
-	refuse, pause := d.chance.IntN(50) == 0, time.Duration(d.chance.IntN(20))*time.Millisecond
+	refuse, pause := d.chance.IntN(d.refusals) == 0, time.Duration(d.chance.IntN(20))*time.Millisecond
 	d.mu.Unlock()
 	timer := time.NewTimer(pause)
 	<-timer.C
@@ -182,6 +189,13 @@ func (d *drill) receive(w http.ResponseWriter, r *http.Request) {
 		d.users[id] = map[string]bool{}
 	}
 	d.users[id][r.URL.Path] = true
+}
+
+// refuse makes the receiver refuse one of n requests.
+func (d *drill) refuse(n int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.refusals = n
 }
 
 // someNode is one that is up, or nil.

@@ -23,6 +23,9 @@ const asBugle = "BUGLE_TEST_AS_BUGLE"
 func TestMain(m *testing.M) {
 	if os.Getenv(asBugle) != "" {
 		os.Unsetenv(asBugle)
+		if file := os.Getenv(byClock); file != "" {
+			start(clockOf(file))
+		}
 		main()
 	}
 	status := m.Run()
