@@ -14,6 +14,7 @@ import (
 	_ "time/tzdata" // templates name time zones, and not every machine has the files
 
 	"github.com/alecthomas/kong"
+	"github.com/jonboulle/clockwork"
 )
 
 // commands is the command line.
@@ -39,8 +40,11 @@ type commands struct {
 	Version kong.VersionFlag `help:"Print the version and exit." short:"V"`
 }
 
-func main() {
-	out := &output{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}
+func main() { start(nil) }
+
+// start carries out the process's command line, by the clock or the real one, and ends the process.
+func start(clock clockwork.Clock) {
+	out := &output{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Clock: clock}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	os.Exit(run(ctx, os.Args[1:], out))

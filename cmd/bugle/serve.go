@@ -118,7 +118,7 @@ func (c *serveCommand) Run(ctx context.Context, out *output) error {
 	defer stopTracing()
 	return serve(ctx, serverConfig{
 		tracer: tracer, database: c.Database, storage: c.Storage, listener: listener, publicURL: c.PublicURL, guard: guard, role: c.Role, node: c.Node, keepTables: !c.Migrate,
-		keyLimit: c.RateLimit, guestLimit: c.GuestRateLimit, retention: keep, retentionEvery: c.RetentionEvery, proveEvery: c.ProveEvery, log: log,
+		clock: out.Clock, keyLimit: c.RateLimit, guestLimit: c.GuestRateLimit, retention: keep, retentionEvery: c.RetentionEvery, proveEvery: c.ProveEvery, log: log,
 		started: func(s *store.Store) error {
 			log.Info("listening", "url", "http://"+listener.Addr().String(), "version", version(), "database", store.ShownName(c.Database))
 			first, err := s.EnsureOrganization(ctx, firstOrganization)
@@ -160,6 +160,7 @@ type serverConfig struct {
 	retention      bugle.Retention // of what organizations have not decided
 	retentionEvery time.Duration   // 0: an hour
 	proveEvery     time.Duration   // 0: never
+	clock          clockwork.Clock // nil: the real one
 	log            *slog.Logger
 	onAttempt      func(delivery.AttemptReport)
 	tracer         *tracing.Tracer          // nil: none
@@ -201,8 +202,12 @@ func serve(ctx context.Context, c serverConfig) error {
 	}
 	kind, _, _ := strings.Cut(c.database, ":")
 	metrics := observe.NewMetrics(version(), kind, c.log)
+	clock := c.clock
+	if clock == nil {
+		clock = clockwork.NewRealClock()
+	}
 	var uploads *files.Folder
-	db, err := store.Open(ctx, c.database, store.Options{Log: c.log, BaseURL: base, Node: c.nodeName(), Keep: c.keepTables, OnCommit: metrics.Commit, Dropped: func(paths []string) {
+	db, err := store.Open(ctx, c.database, store.Options{Clock: clock, Log: c.log, BaseURL: base, Node: c.nodeName(), Keep: c.keepTables, OnCommit: metrics.Commit, Dropped: func(paths []string) {
 		if err := uploads.Remove(paths...); err != nil {
 			c.log.Error("removing files failed", "error", err)
 		}
@@ -218,18 +223,18 @@ func serve(ctx context.Context, c serverConfig) error {
 	client := delivery.NewClient(c.guard, delivery.ClientOptions{})
 	defer client.Close()
 	sends := c.role != roleAPI
-	engine := delivery.NewEngine(db, client, delivery.Options{UserAgent: userAgent(), Log: c.log, Tracer: c.tracer, OnAttempt: func(r delivery.AttemptReport) {
-		metrics.Attempt(r, time.Now())
+	engine := delivery.NewEngine(db, client, delivery.Options{UserAgent: userAgent(), Clock: clock, Log: c.log, Tracer: c.tracer, OnAttempt: func(r delivery.AttemptReport) {
+		metrics.Attempt(r, clock.Now())
 		if c.onAttempt != nil {
 			c.onAttempt(r)
 		}
 	}})
-	dispatcher := dispatch.NewDispatcher(db, dispatch.Options{Log: c.log, OnRun: metrics.Run, Tracer: c.tracer})
-	sender := dispatch.NewSender(db, dispatch.SenderOptions{Log: c.log})
-	cleaner := retention.New(db, retention.Options{Log: c.log, Defaults: &c.retention, Every: c.retentionEvery})
-	examiner := doctor.New(db, doctor.Options{Log: c.log, Every: c.proveEvery})
-	replayer := dispatch.NewReplayer(db, dispatch.ReplayerOptions{Log: c.log})
-	keeper := dispatch.NewKeeper(db, dispatch.KeeperOptions{Log: c.log})
+	dispatcher := dispatch.NewDispatcher(db, dispatch.Options{Clock: clock, Log: c.log, OnRun: metrics.Run, Tracer: c.tracer})
+	sender := dispatch.NewSender(db, dispatch.SenderOptions{Clock: clock, Log: c.log})
+	cleaner := retention.New(db, retention.Options{Clock: clock, Log: c.log, Defaults: &c.retention, Every: c.retentionEvery})
+	examiner := doctor.New(db, doctor.Options{Clock: clock, Log: c.log, Every: c.proveEvery})
+	replayer := dispatch.NewReplayer(db, dispatch.ReplayerOptions{Clock: clock, Log: c.log})
+	keeper := dispatch.NewKeeper(db, dispatch.KeeperOptions{Clock: clock, Log: c.log})
 	if _, err := db.EnsureOrganization(ctx, firstOrganization); err != nil {
 		return err
 	}
@@ -244,12 +249,12 @@ func serve(ctx context.Context, c serverConfig) error {
 	if sends {
 		checks = append(checks, observe.EngineCheck(engine, db))
 	}
-	ready := observe.NewReadiness(clockwork.NewRealClock(), c.log, checks...)
+	ready := observe.NewReadiness(clock, c.log, checks...)
 	ready.SayWhenHeld(db)
 	metrics.Watch(observe.Watched{Store: db, Engine: engine, Ready: ready, Folders: folders})
-	rest := api.New(db, api.Options{Metrics: metrics, Ready: ready, Log: c.log, PublicURL: c.publicURL, UserAgent: userAgent(), KeyLimit: c.keyLimit,
+	rest := api.New(db, api.Options{Clock: clock, Metrics: metrics, Ready: ready, Log: c.log, PublicURL: c.publicURL, UserAgent: userAgent(), KeyLimit: c.keyLimit,
 		GuestLimit: c.guestLimit, Files: uploads, Guard: c.guard})
-	panel := admin.New(db, admin.Options{Log: c.log, PublicURL: c.publicURL, UserAgent: userAgent(), Files: uploads,
+	panel := admin.New(db, admin.Options{Clock: clock, Log: c.log, PublicURL: c.publicURL, UserAgent: userAgent(), Files: uploads,
 		Scopes: api.Scopes(), Guard: c.guard, Mailer: client, Retention: c.retention})
 	handler := pages(rest, panel)
 	if c.role == roleWorker {
