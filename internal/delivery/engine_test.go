@@ -1365,6 +1365,25 @@ func TestEngine_retriesFollowTheClock(t *testing.T) {
 	}
 }
 
+// A lane is about to be read when a failed attempt is recorded: what waits for its retry is found.
+func TestEngine_recordedBeforeTheLaneIsRead(t *testing.T) {
+	r := newRig(t)
+	w := r.hook("http://127.0.0.1:9/", func(w *bugle.Webhook) { w.Ordered = true })
+	id := r.sendOne(w)
+	head, err := r.store.Due(t.Context(), w.ID, 0, 0, 1)
+	if err != nil || len(head) != 1 {
+		t.Fatal(head, err)
+	}
+	r.options.Clock = r.clock
+	e := NewEngine(r.store, r.client, r.options)
+	l := &lane{id: w.ID, busy: map[int64]int64{id: head[0].Order}, inFlight: 1, stale: true, loading: true} // its webhook was edited
+	e.lanes[w.ID] = l
+	e.recorded([]store.Result{{WebhookID: w.ID, DeliveryID: id, Ordered: true, Outcome: bugle.Outcome{State: bugle.Pending}}})
+	if err := e.loadLane(t.Context(), l); err != nil || l.len() != 1 {
+		t.Errorf("the lane holds %d deliveries, %v, want the one", l.len(), err)
+	}
+}
+
 // What was delivered before the clock went back has later places than what comes then.
 func TestEngine_clockGoesBack(t *testing.T) {
 	r := newRig(t)
