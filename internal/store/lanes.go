@@ -330,7 +330,9 @@ func (tx *Tx) recordFailure(r *Result) error {
 	state, finished, next := stateFailed, tx.now.UnixMicro(), int64(0)
 	switch r.Outcome.State {
 	case bugle.Pending:
-		state, finished, next = stateWaiting, 0, r.Outcome.NextAt.UnixMicro()
+		// The wait is counted from now: the clock may have been set since the attempt ended.
+		now := tx.w.store.clock.Now()
+		state, finished, next = stateWaiting, 0, now.Round(0).Add(r.Outcome.NextAt.Sub(now)).UnixMicro()
 		if r.Ordered {
 			state = stateDue
 		}

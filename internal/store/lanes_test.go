@@ -352,6 +352,21 @@ func TestHasten(t *testing.T) {
 	})
 }
 
+// The clock may be set between the end of an attempt and its writing.
+func TestRecord_clockWasSet(t *testing.T) {
+	clock := &storetest.SetClock{Clock: clockwork.NewFakeClockAt(time.Now())}
+	s := storetest.Open(t, storetest.Database(t), store.Options{Clock: clock})
+	hook := storetest.AddWebhook(t, s, "https://example.com/hook", nil).ID
+	storetest.Create(t, s, &personnel.Calendar, "name", "?", "color", "#123456")
+	d := due(t, s, hook)[0]
+	next := clock.Now().Add(10 * time.Second)
+	clock.Set(-time.Hour)
+	record(t, s, result(delivery(t, s, d.ID), 500, bugle.Outcome{State: bugle.Pending, NextAt: next}))
+	if at, want := delivery(t, s, d.ID).NextAttemptAt, clock.Now().Round(0).Add(10*time.Second).Truncate(time.Microsecond); !at.Equal(want) {
+		t.Errorf("the retry waits until %s, want %s", at, want)
+	}
+}
+
 func TestRecord_outcomes(t *testing.T) {
 	later := storetest.Start.Add(time.Hour)
 	tests := []struct {
