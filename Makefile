@@ -3,7 +3,7 @@ STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 .PHONY: test lint bench release screenshots fuzz fuzz-expression fuzz-twig fuzz-others
 
 test:
-	go test -race -gcflags='modernc.org/...=-race=false' ./...
+	go test -race -gcflags='modernc.org/...=-race=false' -gcflags='golang.org/x/...=-race=false' ./...
 
 lint:
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }
