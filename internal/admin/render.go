@@ -351,6 +351,8 @@ func (v *visit) fail(err error) {
 		switch {
 		case errors.Is(err, store.ErrNoRoom):
 			p.Status, p.Text = http.StatusInsufficientStorage, "The server has no room left for its data. Nothing was changed."
+		case errors.Is(err, store.ErrUnsure):
+			p.Status, p.Text = http.StatusServiceUnavailable, "The server lost its database while it made the change, and cannot say whether it was made. Look in a moment."
 		case errors.Is(err, store.ErrAway):
 			p.Status, p.Text = http.StatusServiceUnavailable, "The server cannot reach its database. Nothing was changed. Try again in a moment."
 		}

@@ -394,6 +394,8 @@ const (
 	rateExceeded    = "You have exceeded the API rate limit. Please wait a minute before trying again."
 	maintenance     = "The API is currently down for maintenance. Please check back later."
 	noRoom          = "The server has no room left for its data. Nothing was changed. Please try again later."
+	away            = "The server cannot reach its database. Nothing was changed. Please try again in a moment."
+	unsure          = "The server lost its database while it made the change, and cannot say whether it was made. Please look in a moment."
 )
 
 func (a *answer) wantUnauthenticated(t testing.TB) {

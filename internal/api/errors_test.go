@@ -344,6 +344,31 @@ func TestServerError(t *testing.T) {
 	s.want(200, "GET", "awards", nil)
 }
 
+// A database that is lost is an answer of its own, which says what is known of the change.
+func TestLostDatabase(t *testing.T) {
+	if !storetest.OnPostgres() {
+		t.Skip("SQLite has no connection")
+	}
+	s := newServer(t)
+	run := func(statement string) {
+		storetest.Change(t, s.store, func(tx *store.Tx) error {
+			rows, err := tx.QueryContext(t.Context(), statement)
+			if err != nil {
+				return err
+			}
+			rows.Next()
+			return errors.Join(rows.Err(), rows.Close())
+		})
+	}
+	run("CREATE FUNCTION end_connection() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM PG_TERMINATE_BACKEND(PG_BACKEND_PID()); RETURN NULL; END $$")
+	for _, test := range []struct{ when, answer string }{{"", away}, {"DEFERRABLE INITIALLY DEFERRED", unsure}} {
+		run("CREATE CONSTRAINT TRIGGER last AFTER INSERT ON ranks " + test.when + " FOR EACH ROW EXECUTE FUNCTION end_connection()")
+		s.do("POST", "ranks", `{"name":"Private"}`).wantError(t, 503, "HttpException", test.answer)
+		run("DROP TRIGGER last ON ranks")
+	}
+	s.want(201, "POST", "ranks", `{"name":"Private"}`)
+}
+
 // A disk that is full is an answer of its own, and nothing is changed.
 func TestNoRoom(t *testing.T) {
 	if storetest.OnPostgres() {

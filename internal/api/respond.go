@@ -32,6 +32,7 @@ const (
 	// Of which PERSCOM has none.
 	noRoom = "The server has no room left for its data. Nothing was changed. Please try again later."
 	away   = "The server cannot reach its database. Nothing was changed. Please try again in a moment."
+	unsure = "The server lost its database while it made the change, and cannot say whether it was made. Please look in a moment."
 )
 
 // fail answers with an error, and logs it if it is none of the caller's.
@@ -79,6 +80,8 @@ func brokenError(err error) *statusError {
 	switch {
 	case errors.Is(err, store.ErrNoRoom):
 		return &statusError{http.StatusInsufficientStorage, "HttpException", noRoom}
+	case errors.Is(err, store.ErrUnsure):
+		return &statusError{http.StatusServiceUnavailable, "HttpException", unsure}
 	case errors.Is(err, store.ErrAway):
 		return &statusError{http.StatusServiceUnavailable, "HttpException", away}
 	}

@@ -37,6 +37,8 @@ type dialect interface {
 	// refused returns the error of a statement, as a *bugle.InvalidError if what it was given cannot be kept, and as ErrNoRoom
 	// or ErrAway if that is what it says.
 	refused(err error) error
+	// uncommitted returns the error of a commit, as ErrUnsure if it may have been made all the same.
+	uncommitted(err error) error
 
 	// insert runs an INSERT of one row into a table whose rows get ids, and returns the row's.
 	insert(stmt *sql.Stmt, args []any) (int64, error)

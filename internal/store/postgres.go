@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/url"
 	"regexp"
@@ -271,11 +272,34 @@ func (postgres) refused(err error) error {
 			return fmt.Errorf("%w: %w", ErrNoRoom, err)
 		}
 	}
-	var unconnected *pgconn.ConnectError
-	if errors.As(err, &unconnected) {
+	if isLost(err) && !errors.Is(err, ErrUnsure) {
 		return fmt.Errorf("%w: %w", ErrAway, err)
 	}
 	return err
+}
+
+func (postgres) uncommitted(err error) error {
+	if isLost(err) {
+		return fmt.Errorf("%w: %w", ErrUnsure, err)
+	}
+	return err
+}
+
+// isLost reports whether an error says that there is no connection, or none any more.
+func isLost(err error) bool {
+	var e *pgconn.PgError
+	var unconnected *pgconn.ConnectError
+	var broken *net.OpError
+	switch {
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded): // the caller's own end
+		return false
+	case errors.As(err, &unconnected):
+		return true
+	case errors.As(err, &e):
+		return strings.HasPrefix(e.Code, "08") || strings.HasPrefix(e.Code, "57P0") // connection_exception; a server that stops, or does not serve yet
+	}
+	return errors.As(err, &broken) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) || pgconn.SafeToRetry(err)
 }
 
 func (postgres) inserting(query string) string { return query + " RETURNING id" }

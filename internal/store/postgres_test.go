@@ -104,6 +104,57 @@ func TestPostgres_away(t *testing.T) {
 	}
 }
 
+// A connection that is lost before the commit has changed nothing. During the commit nobody knows.
+func TestPostgres_lost(t *testing.T) {
+	onPostgres(t)
+	database := storetest.Database(t)
+	s := storetest.Open(t, database, store.Options{})
+	change := func(end string) error {
+		return s.Update(t.Context(), func(tx *store.Tx) error {
+			if _, err := tx.Create(storetest.Actor(), &personnel.Rank, value.Map("name", "Sergeant")); err != nil {
+				return err
+			}
+			if end == "" {
+				return nil
+			}
+			rows, err := tx.QueryContext(t.Context(), end)
+			if err != nil {
+				return err
+			}
+			defer rows.Close()
+			for rows.Next() {
+			}
+			return rows.Err()
+		})
+	}
+	if err := change("SELECT PG_TERMINATE_BACKEND(PG_BACKEND_PID())"); !errors.Is(err, store.ErrAway) || errors.Is(err, store.ErrUnsure) {
+		t.Errorf("a change whose connection ended has the error %v, want %v", err, store.ErrAway)
+	}
+	if n := count(t, s, "ranks"); n != 0 {
+		t.Errorf("there are %d ranks, want none", n)
+	}
+	beside, err := sql.Open("pgx", database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer beside.Close()
+	_, err = beside.Exec(`
+		CREATE FUNCTION end_connection() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM PG_TERMINATE_BACKEND(PG_BACKEND_PID()); RETURN NULL; END $$;
+		CREATE CONSTRAINT TRIGGER last AFTER INSERT ON ranks DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION end_connection()`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := change(""); !errors.Is(err, store.ErrUnsure) || errors.Is(err, store.ErrAway) {
+		t.Errorf("a change whose connection ended in the commit has the error %v, want %v", err, store.ErrUnsure)
+	}
+	if _, err := beside.Exec("DROP TRIGGER last ON ranks"); err != nil {
+		t.Fatal(err)
+	}
+	if err := change(""); err != nil {
+		t.Errorf("with a new connection: %v", err)
+	}
+}
+
 // Any number of servers share a database, but none with a command that has to be alone.
 func TestPostgres_exclusive(t *testing.T) {
 	onPostgres(t)

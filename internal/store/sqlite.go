@@ -163,6 +163,8 @@ func positional(query string) string {
 	}
 }
 
+func (sqlite) uncommitted(err error) error { return err }
+
 // refused knows the errors of a disk that is full: of the file and its log, and of the index of the log.
 func (sqlite) refused(err error) error {
 	var e *driver.Error

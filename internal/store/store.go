@@ -78,10 +78,12 @@ type Commit struct {
 var ErrInUse = errors.New("the database is in use by another server")
 
 // ErrNoRoom and ErrAway arrive wrapped, and say why the database takes no changes now: there is no room for them where it is
-// kept, or it cannot be reached. Nothing was changed.
+// kept, or it cannot be reached. Nothing was changed. With ErrUnsure the connection was lost while the database made the
+// change, and only a look at it shows whether it did.
 var (
 	ErrNoRoom = errors.New("there is no room for it")
 	ErrAway   = errors.New("the database cannot be reached")
+	ErrUnsure = errors.New("the database cannot be reached to see whether the change was made")
 )
 
 // Open opens the database and brings its tables up to date. The name is "sqlite:" and a path, where the file and its

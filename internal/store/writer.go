@@ -203,7 +203,9 @@ func (w *writer) commit(group []*job, u urgency) {
 		err = w.dialect.end(w)
 	}
 	if err == nil {
-		err = w.exec("COMMIT")
+		if err = w.exec("COMMIT"); err != nil {
+			err = w.dialect.uncommitted(err)
+		}
 	}
 	if err != nil {
 		w.conn.ExecContext(context.Background(), "ROLLBACK") // no transaction may be left; if there is none this fails
