@@ -251,7 +251,11 @@ func serve(ctx context.Context, c serverConfig) error {
 	}
 	ready := observe.NewReadiness(clock, c.log, checks...)
 	ready.SayWhenHeld(db)
-	metrics.Watch(observe.Watched{Store: db, Engine: engine, Ready: ready, Folders: folders})
+	watched := observe.Watched{Store: db, Engine: engine, Ready: ready, Folders: folders}
+	if c.proveEvery > 0 {
+		watched.Doctor = examiner
+	}
+	metrics.Watch(watched)
 	rest := api.New(db, api.Options{Clock: clock, Metrics: metrics, Ready: ready, Log: c.log, PublicURL: c.publicURL, UserAgent: userAgent(), KeyLimit: c.keyLimit,
 		GuestLimit: c.guestLimit, Files: uploads, Guard: c.guard})
 	panel := admin.New(db, admin.Options{Clock: clock, Log: c.log, PublicURL: c.publicURL, UserAgent: userAgent(), Files: uploads,

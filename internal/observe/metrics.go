@@ -18,6 +18,7 @@ import (
 
 	"github.com/buglehq/bugle"
 	"github.com/buglehq/bugle/internal/delivery"
+	"github.com/buglehq/bugle/internal/doctor"
 	"github.com/buglehq/bugle/internal/store"
 	"github.com/buglehq/bugle/internal/tracing"
 )
@@ -219,6 +220,7 @@ type Watched struct {
 	Store   *store.Store
 	Engine  *delivery.Engine
 	Ready   *Readiness
+	Doctor  *doctor.Doctor    // nil: the server proves nothing
 	Folders map[string]string // to write to, by what they are for
 }
 
@@ -260,8 +262,11 @@ var (
 	walDesc        = prometheus.NewDesc("bugle_database_wal_bytes", "Size of SQLite's log of writes (WAL); 0 with PostgreSQL.", nil, nil)
 	freeDesc       = prometheus.NewDesc("bugle_disk_free_bytes", "Room on the disk of a folder.", []string{"folder"}, nil)
 	readyDesc      = prometheus.NewDesc("bugle_ready", "Whether a check of /readyz passes.", []string{"check"}, nil)
+	faultsDesc     = prometheus.NewDesc("bugle_proof_faults", "What is broken in the database, as this server's last proof that nothing is lost has found it.", nil, nil)
+	provedDesc     = prometheus.NewDesc("bugle_proof_timestamp_seconds", "When this server's last proof ended, in seconds since 1970.", nil, nil)
+	proofDesc      = prometheus.NewDesc("bugle_proof_duration_seconds", "How long this server's last proof took, with the time it left to others.", nil, nil)
 	watchedMetrics = []*prometheus.Desc{lanesDesc, failingDesc, trippedDesc, pausedDesc, hangingDesc, queuedDesc, inFlightDesc, resultsDesc, pendingDesc,
-		oldestDesc, databaseDesc, walDesc, freeDesc, readyDesc}
+		oldestDesc, databaseDesc, walDesc, freeDesc, readyDesc, faultsDesc, provedDesc, proofDesc}
 )
 
 // Describe and Collect make a watcher a prometheus.Collector.
@@ -299,6 +304,13 @@ func (w *watcher) Collect(to chan<- prometheus.Metric) {
 			v = 0
 		}
 		gauge(readyDesc, v, c.Name)
+	}
+	if w.Doctor != nil {
+		if proof, _ := w.Doctor.Last(); proof != nil {
+			gauge(faultsDesc, float64(proof.Broken))
+			gauge(provedDesc, float64(proof.Began.Add(proof.Took).UnixMilli())/1000)
+			gauge(proofDesc, proof.Took.Seconds())
+		}
 	}
 	owed, size, ok := w.database(ctx)
 	if ok {

@@ -1,6 +1,8 @@
 package observe
 
 import (
+	"errors"
+	"fmt"
 	"log/slog"
 	"net/http/httptest"
 	"strings"
@@ -13,13 +15,15 @@ import (
 
 	"github.com/buglehq/bugle"
 	"github.com/buglehq/bugle/internal/delivery"
+	"github.com/buglehq/bugle/internal/doctor"
 	"github.com/buglehq/bugle/internal/store"
 	"github.com/buglehq/bugle/internal/storetest"
 	"github.com/buglehq/bugle/internal/tracing"
+	"github.com/buglehq/bugle/personnel"
 )
 
 // newMetrics returns metrics that watch a server on an empty store.
-func newMetrics(t *testing.T) (*Metrics, *store.Store) {
+func newMetrics(t *testing.T) (*Metrics, *store.Store, *doctor.Doctor) {
 	t.Helper()
 	var m *Metrics
 	s, _ := storetest.NewWith(t, store.Options{OnCommit: func(c store.Commit) { m.Commit(c) }})
@@ -30,8 +34,9 @@ func newMetrics(t *testing.T) (*Metrics, *store.Store) {
 	m = NewMetrics("v1.2.3", "sqlite", slog.New(slog.DiscardHandler))
 	engine := delivery.NewEngine(s, delivery.NewClient(guard, delivery.ClientOptions{}), delivery.Options{})
 	ready := NewReadiness(clockwork.NewRealClock(), slog.New(slog.DiscardHandler), append(DatabaseChecks(s), EngineCheck(engine, s))...)
-	m.Watch(Watched{Store: s, Engine: engine, Ready: ready, Folders: map[string]string{"storage": t.TempDir()}})
-	return m, s
+	examiner := doctor.New(s, doctor.Options{})
+	m.Watch(Watched{Store: s, Engine: engine, Ready: ready, Doctor: examiner, Folders: map[string]string{"storage": t.TempDir()}})
+	return m, s, examiner
 }
 
 // scrape returns the text of the metrics.
@@ -71,7 +76,7 @@ func envelope(t *testing.T, created time.Time) []byte {
 }
 
 func TestMetrics_attempts(t *testing.T) {
-	m, _ := newMetrics(t)
+	m, _, _ := newMetrics(t)
 	now := storetest.Start
 	ended := func(number, status int, kind bugle.ErrorKind, state bugle.DeliveryState, after time.Duration, again bool) {
 		a := &bugle.Attempt{Number: number, Status: status, Took: 3 * time.Millisecond}
@@ -103,7 +108,7 @@ func TestMetrics_attempts(t *testing.T) {
 }
 
 func TestMetrics_ofTheServer(t *testing.T) {
-	m, s := newMetrics(t)
+	m, s, _ := newMetrics(t)
 	w := storetest.AddWebhook(t, s, "https://example.com", nil)
 	storetest.Change(t, s, func(tx *store.Tx) error {
 		_, err := tx.SendTest(storetest.Actor(), w.ID, nil)
@@ -149,9 +154,41 @@ func TestMetrics_ofTheServer(t *testing.T) {
 	}
 }
 
+// What the last proof has found is there once there was one.
+func TestMetrics_proof(t *testing.T) {
+	m, s, examiner := newMetrics(t)
+	if text := scrape(t, m); strings.Contains(text, "bugle_proof_faults ") {
+		t.Error("before the first proof there are figures of one")
+	}
+	prove := func() {
+		t.Helper()
+		if err := examiner.Examine(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	prove()
+	text := scrape(t, m)
+	wantLines(t, text, "bugle_proof_faults 0")
+	if ended := fmt.Sprintf("\nbugle_proof_timestamp_seconds %v", float64(storetest.Start.Unix())/1e9); !strings.Contains(text, ended) {
+		t.Errorf("there is no line %s", ended)
+	}
+	storetest.AddWebhook(t, s, "https://example.com", nil)
+	storetest.Create(t, s, &personnel.Calendar, "name", "Training", "color", "#123456")
+	storetest.Change(t, s, func(tx *store.Tx) error {
+		rows, err := tx.QueryContext(t.Context(), "UPDATE deliveries SET attempts = 3 RETURNING id")
+		if err != nil {
+			return err
+		}
+		rows.Next()
+		return errors.Join(rows.Err(), rows.Close())
+	})
+	prove()
+	wantLines(t, scrape(t, m), "bugle_proof_faults 1")
+}
+
 // The database is asked now and then, however often the metrics are.
 func TestMetrics_databaseIsAskedSeldom(t *testing.T) {
-	m, s := newMetrics(t)
+	m, s, _ := newMetrics(t)
 	wantLines(t, scrape(t, m), `bugle_deliveries_pending{state="due"} 0`)
 	w := storetest.AddWebhook(t, s, "https://example.com", nil)
 	storetest.Change(t, s, func(tx *store.Tx) error {
@@ -163,7 +200,7 @@ func TestMetrics_databaseIsAskedSeldom(t *testing.T) {
 
 // A database that is gone leaves its figures out, and all others in.
 func TestMetrics_databaseIsGone(t *testing.T) {
-	m, s := newMetrics(t)
+	m, s, _ := newMetrics(t)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -178,7 +215,7 @@ func TestMetrics_databaseIsGone(t *testing.T) {
 }
 
 func TestMetrics_tooManyScrapes(t *testing.T) {
-	m, _ := newMetrics(t)
+	m, _, _ := newMetrics(t)
 	for range maxScrapes {
 		m.scrapes <- struct{}{}
 	}
@@ -191,7 +228,7 @@ func TestMetrics_tooManyScrapes(t *testing.T) {
 
 // Names and texts follow Prometheus's conventions.
 func TestMetrics_lint(t *testing.T) {
-	m, _ := newMetrics(t)
+	m, _, _ := newMetrics(t)
 	problems, err := testutil.GatherAndLint(m.registry)
 	if err != nil {
 		t.Fatal(err)

@@ -15,7 +15,10 @@ import (
 
 // Dashboard, alerts and the document name metrics that there are, and the document names all.
 func TestMetrics_areNamedElsewhere(t *testing.T) {
-	m, _ := newMetrics(t)
+	m, _, examiner := newMetrics(t)
+	if err := examiner.Examine(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	m.Attempt(delivery.AttemptReport{Attempt: &bugle.Attempt{Number: 1}, Outcome: bugle.Outcome{State: bugle.Delivered}}, storetest.Start)
 	m.Request(tracing.Answer{Route: "/v2/users", Method: "GET", Status: 200})
 	there := map[string]bool{}
