@@ -33,6 +33,7 @@ type benchCommands struct {
 	Deliveries benchCommand      `cmd:"" default:"withargs" help:"Measure deliveries against the limit of a bare client (the default)."`
 	API        benchAPICommand   `cmd:"" name:"api" help:"Measure lists and searches against the same queries by SQL alone."`
 	Panel      benchPanelCommand `cmd:"" name:"panel" help:"Measure the pages of the panel with a long log."`
+	Flood      benchFloodCommand `cmd:"" name:"flood" help:"Measure calls and deliveries while strangers flood the server with bad requests."`
 	Soak       soakCommand       `cmd:"" name:"soak" help:"Run a server under load for long, with receivers that fail, and look whether anything is lost or grows."`
 }
 

@@ -114,3 +114,38 @@ func TestBench_nodesNeedPostgres(t *testing.T) {
 		t.Errorf("status %d, stderr %q", status, stderr)
 	}
 }
+
+// Strangers who send nothing but rubbish get nothing, and who has a key is served all the same.
+func TestBenchFlood(t *testing.T) {
+	t.Setenv(asBugle, "1")
+	status, stdout, stderr := runBugle(t, "", "bench", "flood", "--for", "1s", "--rate", "500", "--clients", "4", "--json")
+	if status != 0 {
+		t.Fatalf("status %d, stderr %q", status, stderr)
+	}
+	var f floodFigures
+	if err := json.Unmarshal([]byte(stdout), &f); err != nil {
+		t.Fatalf("%v: %s", err, stdout)
+	}
+	if f.Calm.Calls != 10 || f.Flood.Calls != 10 || f.Flood.CallP50 <= 0 || f.Flood.ArriveP99 < f.Flood.ArriveP50 || f.Rate <= 0 || len(f.Problems) != 0 {
+		t.Errorf("figures: %s", stdout)
+	}
+	for answer := range f.Answers {
+		if strings.HasPrefix(answer, "2") || strings.HasPrefix(answer, "5") || answer == "refused" {
+			t.Errorf("a bad request was answered %s: %s", answer, stdout)
+		}
+	}
+	for _, want := range []string{"401", "404"} {
+		if f.Answers[want] == 0 {
+			t.Errorf("no bad request was answered %s: %s", want, stdout)
+		}
+	}
+}
+
+func TestBenchFlood_refusesOptions(t *testing.T) {
+	status, _, stderr := runBugle(t, "", "bench", "flood", "--rate", "0", "--clients", "0", "--for", "1ms")
+	for _, want := range []string{"--rate is 0, want 1 to 1000000", "--clients is 0, want 1 to 1000", "--for is 1ms, want 1s to 1h"} {
+		if status == 0 || !strings.Contains(stderr, want) {
+			t.Errorf("status %d, stderr %q, want %q", status, stderr, want)
+		}
+	}
+}

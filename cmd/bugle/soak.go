@@ -200,12 +200,12 @@ func (s *soak) run(ctx context.Context) (f *soakFigures, err error) {
 		if waiting, _ := s.ledger.waiting(); waiting <= 0 && s.ledger.count().open() == 0 {
 			break
 		}
-		if err := linger(ctx, 200*time.Millisecond); err != nil {
+		if err := pause(ctx, 200*time.Millisecond); err != nil {
 			return nil, err
 		}
 	}
 	f.DrainSeconds = time.Since(began).Seconds()
-	if err := linger(ctx, time.Second); err != nil { // for what would come once more
+	if err := pause(ctx, time.Second); err != nil { // for what would come once more
 		return nil, err
 	}
 	for _, state := range []string{"pending", "failed", "cancelled"} {
@@ -244,17 +244,6 @@ func (s *soak) run(ctx context.Context) (f *soakFigures, err error) {
 func (s *soak) say(text string, args ...any) {
 	if s.Progress {
 		fmt.Fprintf(s.stderr, text, args...)
-	}
-}
-
-func linger(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
 	}
 }
 
@@ -363,7 +352,7 @@ func (s *soak) most(ctx context.Context) (float64, error) {
 			return true, nil
 		}
 		if waiting, _ := s.ledger.waiting(); waiting > soakOwed {
-			return false, linger(ctx, 5*time.Millisecond)
+			return false, pause(ctx, 5*time.Millisecond)
 		}
 		return false, s.change(ctx)
 	})
@@ -379,7 +368,7 @@ func (s *soak) most(ctx context.Context) (float64, error) {
 		if took > s.Measure+time.Minute {
 			return 0, fmt.Errorf("%d deliveries have not arrived within a minute", waiting)
 		}
-		if err := linger(ctx, 5*time.Millisecond); err != nil {
+		if err := pause(ctx, 5*time.Millisecond); err != nil {
 			return 0, err
 		}
 	}
@@ -400,14 +389,14 @@ func (s *soak) load(ctx context.Context, f *soakFigures) error {
 			return true, nil
 		}
 		if wait := time.Until(at); wait > 0 {
-			if err := linger(ctx, wait); err != nil {
+			if err := pause(ctx, wait); err != nil {
 				return false, err
 			}
 		}
 		return false, s.change(ctx)
 	})
 	if err == nil {
-		err = linger(ctx, time.Until(end.Add(100*time.Millisecond)))
+		err = pause(ctx, time.Until(end.Add(100*time.Millisecond)))
 	}
 	stop()
 	return errors.Join(err, <-done)

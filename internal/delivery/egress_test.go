@@ -55,6 +55,8 @@ var besides = map[string]string{
 	"cmd/bugle fetch":                     "asks the servers that a measurement has started, on loopback",
 	"cmd/bugle benchPanelCommand.measure": "measures the server of the same run, on loopback",
 	"cmd/bugle soakCommand.Run":           "loads the server of the same run, on loopback",
+	"cmd/bugle benchFloodCommand.measure": "calls the server of the same run, on loopback",
+	"cmd/bugle strangers.send":            "floods the server of the same run, on loopback",
 }
 
 // networked are the modules of others that could call out and that the program imports, with the reason why none does so

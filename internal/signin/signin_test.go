@@ -339,7 +339,7 @@ func TestHash(t *testing.T) {
 	if first == second || !strings.HasPrefix(first, "$argon2id$v=19$") {
 		t.Errorf("hashes are %q and %q", first, second)
 	}
-	if p := signin.Parameters; p.Memory != 64<<10 || p.Iterations != 2 || p.Parallelism != 2 || p.SaltLength != 16 || p.KeyLength != 32 {
+	if p := signin.Parameters; p.Memory != 19<<10 || p.Iterations != 2 || p.Parallelism != 1 || p.SaltLength != 16 || p.KeyLength != 32 {
 		t.Errorf("they are made with %+v", p)
 	}
 }
