@@ -295,7 +295,7 @@ func serve(ctx context.Context, c serverConfig) error {
 		work.Go(func() { db.Attend(sending, c.log) })
 	}
 	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(c.listener) }()
+	go func() { failed <- server.Serve(limitConnections(ctx, c.listener, connections(openFiles()), c.log)) }()
 	if err = c.started(db); ctx.Err() != nil {
 		err = nil // somebody stops the server while it starts
 	}
