@@ -157,7 +157,7 @@ func readReplay(fields *value.Array, r *store.Replay) error {
 	case len(states) == 0 && !r.Missing && len(invalid.Problems) == 0:
 		invalid.Add("states", "The states field must hold at least one of %s, unless missing is true.", strings.Join(wordsOfType(replayed), ", "))
 	}
-	f.Events, _ = words("events", "names of events such as rankrecord.created", append(slices.Clip(subscribable), bugle.TestEvent))
+	f.Events, _ = words("events", "names of events such as rankrecord.created", append(slices.Clip(subscribable), bugle.TestEvent, bugle.DigestEvent))
 	return invalid.Err()
 }
 

@@ -62,7 +62,7 @@ var besides = map[string]string{
 // networked are the modules of others that could call out and that the program imports, with the reason why none does so
 // around the guard.
 var networked = map[string]string{
-	"golang.org/x/net":                                                "header and host names only",
+	"golang.org/x/net":                                                "header and host names, and a listener that counts",
 	"github.com/google/uuid":                                          "reads the addresses of network cards, which is not asked for",
 	"github.com/schollz/progressbar/v3":                               "can serve a bar's state, which is not asked for",
 	"github.com/alexedwards/scs/v2":                                   "a middleware of the server",
