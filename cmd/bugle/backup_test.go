@@ -43,6 +43,10 @@ func TestBackup_restoredCopyIsHeld(t *testing.T) {
 	}
 	server.stop(t)
 
+	if _, err := os.Stat(filepath.Join(copied, "secrets.key")); err == nil {
+		t.Error("the key is in the copy")
+	}
+	t.Setenv("BUGLE_SECRETS_KEY", "file:"+filepath.Join(filepath.Dir(strings.TrimPrefix(database, "sqlite:")), "secrets.key"))
 	database = "sqlite:" + filepath.Join(copied, "bugle.db")
 	status, out, _ = runBugle(t, "", "doctor", "--prove", "--database", database)
 	if status != 0 {

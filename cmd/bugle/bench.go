@@ -27,6 +27,7 @@ import (
 	"github.com/buglehq/bugle/internal/delivery"
 	"github.com/buglehq/bugle/internal/dispatch"
 	"github.com/buglehq/bugle/internal/observe"
+	"github.com/buglehq/bugle/internal/secrets"
 	"github.com/buglehq/bugle/internal/store"
 	"github.com/buglehq/bugle/personnel"
 	"github.com/buglehq/bugle/value"
@@ -186,7 +187,11 @@ func (b *bench) measure(ctx context.Context) (f *figures, err error) {
 		metrics.Attempt(r, time.Now())
 		b.attempted(r)
 	}
-	if b.db, err = store.Open(ctx, name, store.Options{Node: "bench", BaseURL: "http://127.0.0.1", OnCommit: metrics.Commit}); err != nil {
+	keys, err := secrets.NewMemory()
+	if err != nil {
+		return nil, err
+	}
+	if b.db, err = store.Open(ctx, name, store.Options{Node: "bench", Secrets: keys, BaseURL: "http://127.0.0.1", OnCommit: metrics.Commit}); err != nil {
 		return nil, err
 	}
 	defer b.db.Close()

@@ -154,7 +154,7 @@ func (c *doctorCommand) folder(e *examination) {
 // data looks at the database. The error is that of a command that was stopped.
 func (c *doctorCommand) data(ctx context.Context, e *examination, progress io.Writer) error {
 	shown := store.ShownName(c.Database)
-	db, err := store.Open(ctx, c.Database, store.Options{ReadOnly: true})
+	db, err := store.Open(ctx, c.Database, store.Options{ReadOnly: true, Secrets: c.SecretsKey.Source})
 	if err != nil {
 		if path, isFile := strings.CutPrefix(c.Database, "sqlite:"); isFile && errors.Is(err, os.ErrNotExist) {
 			err = fmt.Errorf("there is no file %s: start bugle serve, or say where it is with --database", path)
@@ -180,6 +180,10 @@ func (c *doctorCommand) data(ctx context.Context, e *examination, progress io.Wr
 	if path, isFile := strings.CutPrefix(c.Database, "sqlite:"); isFile {
 		fileFindings(e, path)
 	}
+	if err := c.secrets(ctx, e, db); err != nil {
+		e.add("secrets", "wrong", "%v", err)
+		return ctx.Err()
+	}
 	if !c.Prove {
 		return nil
 	}
@@ -199,6 +203,35 @@ func (c *doctorCommand) data(ctx context.Context, e *examination, progress io.Wr
 		return ctx.Err()
 	}
 	e.prove(p)
+	return nil
+}
+
+// secrets looks whether everything that is encrypted opens.
+func (c *doctorCommand) secrets(ctx context.Context, e *examination, db *store.Store) error {
+	status, err := db.SecretsStatus(ctx)
+	if err != nil {
+		return err
+	}
+	var sealed int
+	for _, k := range status.Keys {
+		sealed += k.Secrets
+	}
+	switch {
+	case status.KeysError != nil:
+		e.add("secrets", "wrong", "%v", status.KeysError)
+	case status.Unreadable > 0:
+		e.add("secrets", "wrong", "the secrets of %d webhooks and channels do not open: bugle doctor --prove says which; bugle secrets reset gives them up", status.Unreadable)
+	case len(status.Keys) == 0:
+		e.add("secrets", "ok", "nothing is encrypted yet; keys are read from %s", status.Source)
+	default:
+		e.add("secrets", "ok", "the secrets of %d webhooks and channels open with %d keys of %s", sealed, len(status.Keys), status.Source)
+	}
+	if status.Plain > 0 {
+		e.add("secrets", "note", "the secrets of %d webhooks and channels are not encrypted yet: bugle serve does it when it starts", status.Plain)
+	}
+	if status.Warning != "" {
+		e.add("secrets", "note", "%s", status.Warning)
+	}
 	return nil
 }
 

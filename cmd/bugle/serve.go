@@ -24,6 +24,7 @@ import (
 	"github.com/buglehq/bugle/internal/files"
 	"github.com/buglehq/bugle/internal/observe"
 	"github.com/buglehq/bugle/internal/retention"
+	"github.com/buglehq/bugle/internal/secrets"
 	"github.com/buglehq/bugle/internal/store"
 	"github.com/buglehq/bugle/internal/tracing"
 )
@@ -109,7 +110,7 @@ func (c *serveCommand) Run(ctx context.Context, out *output) error {
 	}
 	defer stopTracing()
 	return serve(ctx, serverConfig{
-		tracer: tracer, database: c.Database, storage: c.Storage, listener: listener, publicURL: c.PublicURL, guard: guard, role: c.Role, node: c.Node, keepTables: !c.Migrate,
+		tracer: tracer, database: c.Database, secrets: c.SecretsKey.Source, storage: c.Storage, listener: listener, publicURL: c.PublicURL, guard: guard, role: c.Role, node: c.Node, keepTables: !c.Migrate,
 		keyLimit: c.RateLimit, guestLimit: c.GuestRateLimit, retention: keep, proveEvery: c.ProveEvery, log: log,
 		started: func(s *store.Store) error {
 			log.Info("listening", "url", "http://"+listener.Addr().String(), "version", version(), "database", store.ShownName(c.Database))
@@ -142,7 +143,8 @@ type serverConfig struct {
 	role       string // empty: all
 	node       string // empty: named after host and process
 	database   string
-	storage    string // folder of uploaded files; empty: beside the database
+	secrets    secrets.Source // where keys are; nil: at store.SecretsSource
+	storage    string         // folder of uploaded files; empty: beside the database
 	listener   net.Listener
 	publicURL  string // empty: the listener's
 	guard      *delivery.Guard
@@ -193,7 +195,7 @@ func serve(ctx context.Context, c serverConfig) error {
 	kind, _, _ := strings.Cut(c.database, ":")
 	metrics := observe.NewMetrics(version(), kind, c.log)
 	var uploads *files.Folder
-	db, err := store.Open(ctx, c.database, store.Options{Log: c.log, BaseURL: base, Node: c.nodeName(), Keep: c.keepTables, OnCommit: metrics.Commit, Dropped: func(paths []string) {
+	db, err := store.Open(ctx, c.database, store.Options{Log: c.log, BaseURL: base, Node: c.nodeName(), Secrets: c.secrets, Keep: c.keepTables, OnCommit: metrics.Commit, Dropped: func(paths []string) {
 		if err := uploads.Remove(paths...); err != nil {
 			c.log.Error("removing files failed", "error", err)
 		}

@@ -130,9 +130,9 @@ func (s *seals) with(ctx context.Context, id secrets.KeyID) (*secrets.Keys, erro
 	if s.keys != nil && s.keys.Has(id) {
 		return s.keys, nil
 	}
-	if now := s.clock.Now(); now.Sub(s.readAt) >= rereadAfter {
-		s.readAt = now
+	if s.clock.Since(s.readAt) >= rereadAfter {
 		_, s.failed = s.reread(ctx)
+		s.readAt = s.clock.Now()
 	}
 	if s.failed != nil {
 		return nil, s.failed
@@ -405,14 +405,6 @@ func headersOf(pairs *value.Array) []bugle.Header {
 	return list
 }
 
-// ReloadSecrets reads the keys anew. If they are not those of the database, the server goes on with those that it has.
-func (s *Store) ReloadSecrets(ctx context.Context) error {
-	s.seals.mu.Lock()
-	defer s.seals.mu.Unlock()
-	_, err := s.seals.reread(ctx)
-	return err
-}
-
 // SecretsStatus says how the secrets in a database are encrypted.
 type SecretsStatus struct {
 	Source     string          // of the keys
@@ -420,12 +412,16 @@ type SecretsStatus struct {
 	Unused     []secrets.KeyID // of the source, which the database does not know: they were added for later
 	Plain      int             // how many webhooks and channels have secrets that are not encrypted yet
 	Unreadable int             // how many have secrets that do not open
+	Warning    string          // of how the keys are kept; empty: well
 	KeysError  error           // why the keys cannot be read; nil: they can
 }
 
 // SecretsStatus looks at all secrets. It only reads.
 func (s *Store) SecretsStatus(ctx context.Context) (SecretsStatus, error) {
 	status := SecretsStatus{Source: s.seals.source.String()}
+	if w, ok := s.seals.source.(secrets.Writable); ok {
+		status.Warning = w.Warning()
+	}
 	var err error
 	if status.Keys, err = selectSecretKeys(ctx, s.view()); err != nil {
 		return status, err
