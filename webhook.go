@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -355,8 +356,19 @@ func checkURL(text string) string {
 		return "The url field must not contain spaces or control characters."
 	case u.Fragment != "":
 		return "The url field must not contain a fragment: what follows # is never sent."
+	case !validPort(u.Port()):
+		return "The url field must have a port from 1 to 65535, or none."
+	}
+	if _, ok := WireHost(u.Hostname()); !ok {
+		return fmt.Sprintf("The url field must name its host by a name, or by an IP address as usual, such as 203.0.113.5, not %q.", u.Hostname())
 	}
 	return ""
+}
+
+// validPort reports whether a port can be called; empty is the scheme's.
+func validPort(text string) bool {
+	port, err := strconv.ParseUint(text, 10, 16)
+	return text == "" || err == nil && port > 0
 }
 
 func (f *fieldReader) rate(to *float64) {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -9,12 +8,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -38,6 +34,7 @@ type benchCommands struct {
 	Deliveries benchCommand      `cmd:"" default:"withargs" help:"Measure deliveries against the limit of a bare client (the default)."`
 	API        benchAPICommand   `cmd:"" name:"api" help:"Measure lists and searches against the same queries by SQL alone."`
 	Panel      benchPanelCommand `cmd:"" name:"panel" help:"Measure the pages of the panel with a long log."`
+	Soak       soakCommand       `cmd:"" name:"soak" help:"Run a server under load for long, with receivers that fail, and look whether anything is lost or grows."`
 }
 
 // benchCommand is `bugle bench`.
@@ -47,6 +44,12 @@ type benchCommand struct {
 	Webhooks   int           `help:"Webhooks that they are for." default:"100"`
 	Hang       int           `help:"Webhooks whose receiver never answers, for the second measure of latency." default:"0" placeholder:"N"`
 	Waiting    int           `help:"Deliveries that wait for each webhook that hangs." default:"20000"`
+	Nodes      int           `help:"Servers, each a process of its own, that share a PostgreSQL database and drain it together." default:"0" placeholder:"N"`
+	Finished   int           `help:"Finished deliveries, with their attempts, that are put in the tables before a second drain." default:"0" placeholder:"N"`
+	Backlog    int           `help:"Deliveries that wait when a server starts, a process of its own." default:"0" placeholder:"N"`
+	Fanout     int           `help:"Webhooks that get one change." default:"0" placeholder:"N"`
+	Disk       int           `help:"Events, each with a delivery and an attempt, whose bytes in the database are counted." default:"0" placeholder:"N"`
+	Idle       time.Duration `help:"How long a server that has nothing to do is watched." default:"0s"`
 	Automate   bool          `help:"Measure deliveries that automations make as well, beside plain ones." name:"automations"`
 	Calm       time.Duration `help:"How long latency is measured, at 50 changes a second." default:"5s"`
 	JSON       bool          `help:"Print the figures as one JSON object." name:"json"`
@@ -62,8 +65,11 @@ change to its arrival at the sink, with the change's commit to the disk in it.
   bugle bench
   bugle bench --deliveries 1000000
   bugle bench --hang 1
+  bugle bench --hang 10 --waiting 20000
+  bugle bench --finished 10000000
+  bugle bench --backlog 1000000 --fanout 1000 --disk 20000 --idle 10s
   bugle bench --automations
-  bugle bench --database postgres://postgres@127.0.0.1/postgres`
+  bugle bench --database postgres://postgres@127.0.0.1/postgres --nodes 3`
 }
 
 // Validate reports options out of range.
@@ -71,6 +77,17 @@ func (c *benchCommand) Validate() error {
 	errs := []error{
 		between("deliveries", c.Deliveries, 1000, 10000000), between("webhooks", c.Webhooks, 1, 1000),
 		between("hang", c.Hang, 0, 100), between("waiting", c.Waiting, 1, 1000000),
+		between("nodes", c.Nodes, 0, 8), between("finished", c.Finished, 0, 100000000), between("backlog", c.Backlog, 0, 10000000),
+		between("fanout", c.Fanout, 0, 10000), between("disk", c.Disk, 0, 1000000),
+	}
+	if c.Nodes > 0 && c.Database == "" {
+		errs = append(errs, errors.New("--nodes is for servers that share a database, which SQLite cannot do: name a PostgreSQL server with --database"))
+	}
+	if c.Backlog > 0 && c.Backlog < c.Webhooks {
+		errs = append(errs, fmt.Errorf("--backlog is %d, want at least a delivery for each of the %d --webhooks", c.Backlog, c.Webhooks))
+	}
+	if c.Idle != 0 && (c.Idle < time.Second || c.Idle > time.Hour) {
+		errs = append(errs, fmt.Errorf("--idle is %s, want 1s to 1h, or 0 for not at all", c.Idle))
 	}
 	if c.Calm < time.Second || c.Calm > time.Hour {
 		errs = append(errs, fmt.Errorf("--calm is %s, want 1s to 1h", c.Calm))
@@ -97,6 +114,7 @@ type figures struct {
 	P99                 float64  `json:"p99_ms"`
 	HangP50             *float64 `json:"hang_p50_ms"` // with webhooks that hang; null without
 	HangP99             *float64 `json:"hang_p99_ms"`
+	HangRatio           *float64 `json:"hang_p99_ratio"`       // of hang_p99_ms to p99_ms
 	ChangesPerSecond    float64  `json:"changes_per_second"`   // while the deliveries were made, each change with one per webhook
 	RSS                 float64  `json:"rss_mb"`               // the most that this process ever had resident
 	Automated           *float64 `json:"automated_per_second"` // deliveries that automations make, from the first change to the last arrival
@@ -106,6 +124,14 @@ type figures struct {
 	Webhooks            int      `json:"webhooks"`
 	Hang                int      `json:"hang"`
 	BodyBytes           int      `json:"body_bytes"`
+	Waiting             int      `json:"waiting"` // for each that hangs
+
+	Finished *finishedFigures `json:"finished"` // null without the option, as those below
+	Fanout   *fanoutFigures   `json:"fanout"`
+	Disk     *diskFigures     `json:"disk"`
+	Nodes    *nodesFigures    `json:"nodes"`
+	Backlog  *backlogFigures  `json:"backlog"`
+	Idle     *idleFigures     `json:"idle"`
 }
 
 // Run measures and prints the figures.
@@ -135,15 +161,16 @@ func (c *benchCommand) Run(ctx context.Context, out *output) error {
 func (f *figures) print(w io.Writer) {
 	fmt.Fprintf(w, "limit of a bare client   %8.0f/s  (%.0f before, %.0f after, %d bytes a request)\n", f.LimitPerSecond, f.LimitBefore, f.LimitAfter, f.BodyBytes)
 	fmt.Fprintf(w, "deliveries               %8.0f/s  = %.2f of the limit  (%d to %d webhooks)\n", f.DeliveriesPerSecond, f.Ratio, f.Deliveries, f.Webhooks)
-	fmt.Fprintf(w, "change to arrival        %8.1f ms p50, %.1f ms p99\n", f.P50, f.P99)
+	fmt.Fprintf(w, "change to arrival, 50/s  %8.1f ms p50, %.1f ms p99\n", f.P50, f.P99)
 	if f.HangP50 != nil {
-		fmt.Fprintf(w, "  beside %2d that hang     %7.1f ms p50, %.1f ms p99\n", f.Hang, *f.HangP50, *f.HangP99)
+		fmt.Fprintf(w, "  beside %2d that hang     %7.1f ms p50, %.1f ms p99  = %.1f times the calm one  (%d waiting for each)\n", f.Hang, *f.HangP50, *f.HangP99, *f.HangRatio, f.Waiting)
 	}
 	fmt.Fprintf(w, "changes                  %8.0f/s  (each with %d deliveries)\n", f.ChangesPerSecond, f.Webhooks)
 	if f.Automated != nil {
 		fmt.Fprintf(w, "by automations           %8.0f/s  = %.2f of plain ones  (%.0f/s, from the change to the arrival)\n", *f.Automated, *f.AutomatedRatio, *f.Plain)
 	}
 	fmt.Fprintf(w, "memory, at most          %8.0f MB\n", f.RSS)
+	f.printMore(w)
 }
 
 // A bench is one run.
@@ -156,22 +183,30 @@ type bench struct {
 	db        *store.Store
 	drains    []int64      // webhooks that are drained
 	delivered atomic.Int64 // attempts at webhooks that answer
-	arrived   atomic.Int64 // those of the measure with automations
+	arrived   atomic.Int64 // those of the measures of fan-out, automations and bytes
+	notes     atomic.Int64 // that changes have written
+	drained   int          // how many the drain has
 	enough    chan struct{}
+	envelope  []byte // of one of the drained
+	record    int64  // that is changed for fan-outs; 0: none yet
+	lastAt    int64  // when the newest of a fan-out arrived, in ns
 	mu        sync.Mutex
 	latencies []float64 // in milliseconds
 }
+
+// databases counts those that this process has made, so that each has a name of its own.
+var databases atomic.Int64
 
 // newDatabase makes a database for this run, and returns what removes it.
 func (c *benchCommand) newDatabase(ctx context.Context, dir string) (name string, drop func() error, err error) {
 	if c.Database == "" {
 		return "sqlite:" + filepath.Join(dir, "bench.db"), func() error { return nil }, nil
 	}
-	return store.NewDatabase(ctx, c.Database, fmt.Sprintf("bugle_bench_%d", os.Getpid()))
+	return store.NewDatabase(ctx, c.Database, fmt.Sprintf("bugle_bench_%d_%d", os.Getpid(), databases.Add(1)))
 }
 
 func (b *bench) measure(ctx context.Context) (f *figures, err error) {
-	f = &figures{Deliveries: b.Deliveries / b.Webhooks * b.Webhooks, Webhooks: b.Webhooks, Hang: b.Hang}
+	f = &figures{Deliveries: b.Deliveries / b.Webhooks * b.Webhooks, Webhooks: b.Webhooks, Hang: b.Hang, Waiting: b.Waiting}
 	name, drop, err := b.newDatabase(ctx, b.dir)
 	if err != nil {
 		return nil, err
@@ -210,45 +245,41 @@ func (b *bench) measure(ctx context.Context) (f *figures, err error) {
 		return delivery.NewEngine(b.db, delivery.NewClient(guard, delivery.ClientOptions{}),
 			delivery.Options{UserAgent: userAgent(), OnAttempt: attempted, Grace: time.Second})
 	}
-	engine := newEngine()
-	envelope, err := b.fill(ctx, f)
-	if err != nil {
+	if err := b.prepare(ctx, b.db, bugle.Active); err != nil {
+		return nil, fmt.Errorf("make webhooks: %w", err)
+	}
+	if f.ChangesPerSecond, err = b.fill(ctx, b.db, f.Deliveries); err != nil {
 		return nil, fmt.Errorf("make deliveries: %w", err)
 	}
-	f.BodyBytes = len(envelope)
-	if f.LimitBefore, err = b.limit(ctx, envelope); err != nil {
-		return nil, fmt.Errorf("measure the limit: %w", err)
+	if b.envelope, err = b.db.Envelope(ctx, 3); err != nil { // after the calendar's and the user's creation
+		return nil, err
 	}
-
-	b.enough = make(chan struct{})
-	began := time.Now()
-	stop := running(ctx, engine.Run)
-	bar := newBar(b.stderr, f.Deliveries, "deliver")
-	for done := false; !done; {
-		select {
-		case <-b.enough:
-			done = true
-		case <-time.After(200 * time.Millisecond):
-			bar.Set64(b.delivered.Load())
-		case <-ctx.Done():
-			stop()
-			return nil, context.Cause(ctx)
-		}
-	}
-	stop() // with all results written
-	f.DeliveriesPerSecond = float64(f.Deliveries) / time.Since(began).Seconds()
-	bar.Finish()
-
-	if f.LimitAfter, err = b.limit(ctx, envelope); err != nil {
-		return nil, fmt.Errorf("measure the limit: %w", err)
+	f.BodyBytes = len(b.envelope)
+	if f.LimitBefore, f.DeliveriesPerSecond, f.LimitAfter, err = b.drain(ctx, newEngine, f.Deliveries); err != nil {
+		return nil, err
 	}
 	f.LimitPerSecond = (f.LimitBefore + f.LimitAfter) / 2
 	f.Ratio = f.DeliveriesPerSecond / f.LimitPerSecond
+	if b.Finished > 0 {
+		if f.Finished, err = b.finished(ctx, newEngine, f); err != nil {
+			return nil, fmt.Errorf("measure with finished deliveries: %w", err)
+		}
+	}
 
-	stop = running(ctx, newEngine().Run)
+	stop := running(ctx, newEngine().Run)
 	defer func() { stop() }()
 	if f.P50, f.P99, err = b.latency(ctx); err != nil {
 		return nil, err
+	}
+	if b.Disk > 0 {
+		if f.Disk, err = b.disk(ctx); err != nil {
+			return nil, fmt.Errorf("measure bytes on disk: %w", err)
+		}
+	}
+	if b.Fanout > 0 {
+		if f.Fanout, err = b.fanout(ctx); err != nil {
+			return nil, fmt.Errorf("measure a fan-out: %w", err)
+		}
 	}
 	if b.Hang > 0 {
 		if err := b.hang(ctx); err != nil {
@@ -258,15 +289,18 @@ func (b *bench) measure(ctx context.Context) (f *figures, err error) {
 		if err != nil {
 			return nil, err
 		}
-		f.HangP50, f.HangP99 = &p50, &p99
+		ratio := p99 / f.P99
+		f.HangP50, f.HangP99, f.HangRatio = &p50, &p99, &ratio
 	}
 	if b.Automate {
 		if err := b.automations(ctx, dispatcher, f); err != nil {
 			return nil, fmt.Errorf("measure automations: %w", err)
 		}
 	}
-	f.RSS = peakMemory()
-	return f, nil
+	f.RSS = memory(os.Getpid(), "VmHWM")
+	stop() // servers of their own follow, which are not to share the machine with this one
+	stop = func() {}
+	return f, b.measureServers(ctx, f)
 }
 
 // running starts something that runs until its context ends, and returns what stops it.
@@ -289,10 +323,15 @@ const stamp = "begun at "
 func (b *bench) attempted(r delivery.AttemptReport) {
 	switch r.Webhook.Name {
 	case "drain":
-		if b.delivered.Add(1) == int64(b.Deliveries/b.Webhooks*b.Webhooks) {
+		if b.delivered.Add(1) == int64(b.drained) {
 			close(b.enough)
 		}
 	case "fan":
+		if arrived, err := strconv.ParseInt(r.Attempt.ResponseHeaders.Get("X-Received"), 10, 64); err == nil {
+			b.mu.Lock()
+			b.lastAt = max(b.lastAt, arrived)
+			b.mu.Unlock()
+		}
 		b.arrived.Add(1)
 	case "calm":
 		begun, okBegun := numberAfter(r.Envelope, stamp)
@@ -323,15 +362,15 @@ func (b *bench) addWebhook(tx *store.Tx, name, path, event string, status bugle.
 	return w.ID, err
 }
 
-// fill makes the organization, the webhooks, and by changes of a user the deliveries. It returns the
-// bytes of one of them.
-func (b *bench) fill(ctx context.Context, f *figures) ([]byte, error) {
-	if _, err := b.db.EnsureOrganization(ctx, "Bench"); err != nil {
-		return nil, err
+// prepare makes the organization, the webhooks, and what changes.
+func (b *bench) prepare(ctx context.Context, db *store.Store, status bugle.WebhookStatus) error {
+	if _, err := db.EnsureOrganization(ctx, "Bench"); err != nil {
+		return err
 	}
-	err := b.db.Update(ctx, func(tx *store.Tx) error {
+	b.drains = nil
+	return db.Update(ctx, func(tx *store.Tx) error {
 		for i := range b.Webhooks {
-			id, err := b.addWebhook(tx, "drain", "/drain/"+strconv.Itoa(i), "user.updated", bugle.Active)
+			id, err := b.addWebhook(tx, "drain", "/drain/"+strconv.Itoa(i), "user.updated", status)
 			if err != nil {
 				return err
 			}
@@ -348,24 +387,52 @@ func (b *bench) fill(ctx context.Context, f *figures) ([]byte, error) {
 		_, err := tx.Create(b.actor(), &personnel.User, value.Map("name", "Jane Roe", "email", "jane@example.com"))
 		return err
 	})
-	if err != nil {
-		return nil, err
-	}
-	began := time.Now()
-	changes := f.Deliveries / b.Webhooks
+}
+
+// fill makes n deliveries by changes of a user, and returns how many changes it made a second.
+func (b *bench) fill(ctx context.Context, db *store.Store, n int) (float64, error) {
+	changes := n / b.Webhooks
 	bar := newBar(b.stderr, changes, "change")
-	err = each(ctx, changes, 16, func(ctx context.Context, i int) error {
+	defer bar.Finish()
+	began := time.Now()
+	err := each(ctx, changes, 16, func(ctx context.Context, i int) error {
 		defer bar.Add(1)
-		return b.db.Update(ctx, func(tx *store.Tx) error {
-			_, err := tx.Update(b.actor(), &personnel.User, 1, value.Map("notes", fmt.Sprintf("<p>Note %d of the bench.</p>", i)))
+		return db.Update(ctx, func(tx *store.Tx) error {
+			_, err := tx.Update(b.actor(), &personnel.User, 1, value.Map("notes", fmt.Sprintf("<p>Note %d of the bench.</p>", b.notes.Add(1))))
 			return err
 		})
 	})
-	if err != nil {
-		return nil, err
+	return float64(changes) / time.Since(began).Seconds(), err
+}
+
+// drain sends the n deliveries that wait, with the limit before and after. All are in numbers a second.
+func (b *bench) drain(ctx context.Context, newEngine func() *delivery.Engine, n int) (before, rate, after float64, err error) {
+	if before, err = b.limit(ctx, b.envelope); err != nil {
+		return 0, 0, 0, fmt.Errorf("measure the limit: %w", err)
 	}
-	f.ChangesPerSecond = float64(changes) / time.Since(began).Seconds()
-	return b.db.Envelope(ctx, 3) // after the calendar's and the user's creation
+	b.delivered.Store(0)
+	b.drained, b.enough = n, make(chan struct{})
+	bar := newBar(b.stderr, n, "deliver")
+	defer bar.Finish()
+	began := time.Now()
+	stop := running(ctx, newEngine().Run)
+	for done := false; !done; {
+		select {
+		case <-b.enough:
+			done = true
+		case <-time.After(200 * time.Millisecond):
+			bar.Set64(b.delivered.Load())
+		case <-ctx.Done():
+			stop()
+			return 0, 0, 0, context.Cause(ctx)
+		}
+	}
+	stop() // with all results written
+	rate = float64(n) / time.Since(began).Seconds()
+	if after, err = b.limit(ctx, b.envelope); err != nil {
+		return 0, 0, 0, fmt.Errorf("measure the limit: %w", err)
+	}
+	return before, rate, after, nil
 }
 
 // each calls do for 0 to n-1, some at a time, until one fails.
@@ -411,175 +478,4 @@ func (b *bench) limit(ctx context.Context, body []byte) (float64, error) {
 		return errors.Join(err, answer.Body.Close())
 	})
 	return float64(n) / time.Since(began).Seconds(), err
-}
-
-// latency makes 50 changes a second and returns quantiles of the time until they arrive, in
-// milliseconds.
-func (b *bench) latency(ctx context.Context) (p50, p99 float64, err error) {
-	const pause = 20 * time.Millisecond
-	n := int(b.Calm / pause)
-	bar := newBar(b.stderr, n, "latency")
-	defer bar.Finish()
-	b.mu.Lock()
-	b.latencies = nil
-	b.mu.Unlock()
-	ticker := time.NewTicker(pause)
-	defer ticker.Stop()
-	for range n {
-		err := b.db.Update(ctx, func(tx *store.Tx) error {
-			_, err := tx.Update(b.actor(), &personnel.Calendar, 1, value.Map("description", stamp+strconv.FormatInt(time.Now().UnixNano(), 10)))
-			return err
-		})
-		if err != nil {
-			return 0, 0, err
-		}
-		bar.Add(1)
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			return 0, 0, context.Cause(ctx)
-		}
-	}
-	give := time.Now().Add(10 * time.Second)
-	for {
-		b.mu.Lock()
-		arrived := slices.Clone(b.latencies)
-		b.mu.Unlock()
-		if len(arrived) == 3*n {
-			slices.Sort(arrived)
-			return arrived[len(arrived)/2], arrived[len(arrived)*99/100], nil
-		}
-		if time.Now().After(give) {
-			return 0, 0, fmt.Errorf("only %d of %d deliveries arrived within 10 s", len(arrived), 3*n)
-		}
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			return 0, 0, context.Cause(ctx)
-		}
-	}
-}
-
-// hang makes webhooks whose receiver never answers, with deliveries that wait, and lets them go.
-func (b *bench) hang(ctx context.Context) error {
-	var ids []int64
-	err := b.db.Update(ctx, func(tx *store.Tx) error {
-		for i := range b.Hang {
-			id, err := b.addWebhook(tx, "hang", "/hang/"+strconv.Itoa(i), "message.created", bugle.Paused)
-			if err != nil {
-				return err
-			}
-			ids = append(ids, id)
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	bar := newBar(b.stderr, b.Waiting, "hang")
-	err = each(ctx, b.Waiting, 16, func(ctx context.Context, i int) error {
-		defer bar.Add(1)
-		return b.db.Update(ctx, func(tx *store.Tx) error {
-			_, err := tx.Create(b.actor(), &personnel.Message, value.Map("message", "hello", "channels", "mail"))
-			return err
-		})
-	})
-	if err != nil {
-		return err
-	}
-	return b.db.Update(ctx, func(tx *store.Tx) error {
-		for _, id := range ids {
-			w, err := tx.Webhook(1, id)
-			if err != nil {
-				return err
-			}
-			w.Status = bugle.Active
-			if err := tx.SaveWebhook(w); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
-// peakMemory is the most memory that this process had resident, in megabytes; 0 where the system
-// does not say.
-func peakMemory() float64 {
-	status, err := os.ReadFile("/proc/self/status")
-	if err != nil {
-		return 0
-	}
-	_, rest, _ := bytes.Cut(status, []byte("VmHWM:"))
-	kilobytes := 0.0
-	if fields := bytes.Fields(rest); len(fields) > 0 {
-		kilobytes, _ = strconv.ParseFloat(string(fields[0]), 64)
-	}
-	return kilobytes / 1024
-}
-
-// sinkCommand is the receiver of a bench, in a process of its own so that it does not count as the
-// server's memory and work.
-type sinkCommand struct{}
-
-// Run answers until standard input ends, as it does when the bench does.
-func (*sinkCommand) Run(ctx context.Context, out *output) error {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	server := &http.Server{
-		ReadHeaderTimeout: 10 * time.Second,
-		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			now := time.Now().UnixNano()
-			io.Copy(io.Discard, r.Body)
-			if strings.HasPrefix(r.URL.Path, "/hang/") {
-				<-r.Context().Done()
-				return
-			}
-			if strings.HasPrefix(r.URL.Path, "/calm/") {
-				w.Header().Set("X-Received", strconv.FormatInt(now, 10))
-			}
-			w.WriteHeader(http.StatusOK)
-		}),
-	}
-	go func() {
-		io.Copy(io.Discard, out.Stdin)
-		server.Close()
-	}()
-	defer context.AfterFunc(ctx, func() { server.Close() })()
-	fmt.Fprintln(out.Stdout, listener.Addr())
-	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-		return err
-	}
-	return nil
-}
-
-// startSink starts this program once more, as the sink, and returns its address.
-func startSink(ctx context.Context) (address string, stop func(), err error) {
-	program, err := os.Executable()
-	if err != nil {
-		return "", nil, err
-	}
-	sink := exec.CommandContext(ctx, program, "bench-sink")
-	stdin, err := sink.StdinPipe()
-	if err != nil {
-		return "", nil, err
-	}
-	stdout, err := sink.StdoutPipe()
-	if err != nil {
-		return "", nil, err
-	}
-	if err := sink.Start(); err != nil {
-		return "", nil, fmt.Errorf("start the sink: %w", err)
-	}
-	stop = func() {
-		stdin.Close()
-		sink.Wait()
-	}
-	line, err := bufio.NewReader(stdout).ReadString('\n')
-	if err != nil {
-		stop()
-		return "", nil, fmt.Errorf("start the sink: %w", err)
-	}
-	return strings.TrimSpace(line), stop, nil
 }

@@ -174,7 +174,7 @@ func (b *apiBench) measure(ctx context.Context) (*apiFigures, error) {
 		}
 		f.Requests = append(f.Requests, one)
 	}
-	f.HeapDone, f.RSS = heap(), peakMemory()
+	f.HeapDone, f.RSS = heap(), memory(os.Getpid(), "VmHWM")
 	return f, nil
 }
 

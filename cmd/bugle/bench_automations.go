@@ -39,7 +39,7 @@ func (b *bench) automations(ctx context.Context, dispatcher *dispatch.Dispatcher
 			}
 		}
 		for range fanOut {
-			id, err := b.addWebhook(tx, "fan", "/fan", "user.updated", bugle.Active)
+			id, err := b.addWebhook(tx, "fan", "/calm/fan", "user.updated", bugle.Active)
 			if err != nil {
 				return err
 			}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"os"
 	"strings"
 	"testing"
 )
@@ -27,7 +28,7 @@ func TestBench_json(t *testing.T) {
 }
 
 func TestBench_refusesOptions(t *testing.T) {
-	for _, args := range [][]string{{"--deliveries", "5"}, {"--webhooks", "0"}, {"--hang=-1"}, {"--waiting", "0"}, {"--calm", "1ms"}} {
+	for _, args := range [][]string{{"--deliveries", "5"}, {"--webhooks", "0"}, {"--hang=-1"}, {"--waiting", "0"}, {"--calm", "1ms"}, {"--nodes", "9"}, {"--finished=-1"}, {"--backlog", "5"}, {"--fanout", "10001"}, {"--disk=-1"}, {"--idle", "1ms"}} {
 		if status, _, stderr := runBugle(t, "", append([]string{"bench"}, args...)...); status == 0 || !strings.Contains(stderr, strings.TrimSuffix(args[0], "=-1")+" is ") {
 			t.Errorf("%v: status %d, stderr %q", args, status, stderr)
 		}
@@ -82,5 +83,34 @@ func TestBenchPanel(t *testing.T) {
 		if status, _, stderr := runBugle(t, "", append([]string{"bench", "panel"}, args...)...); status == 0 || !strings.Contains(stderr, args[0]+" is ") {
 			t.Errorf("%v: status %d, stderr %q", args, status, stderr)
 		}
+	}
+}
+
+func TestBench_measuresByOptions(t *testing.T) {
+	t.Setenv(asBugle, "1")
+	args := []string{"bench", "--deliveries", "2000", "--webhooks", "20", "--calm", "1s", "--finished", "1000", "--backlog", "1000", "--fanout", "500", "--disk", "500", "--idle", "1s", "--json"}
+	if server := os.Getenv("BUGLE_TEST_POSTGRES"); server != "" {
+		args = append(args, "--database", server, "--nodes", "2")
+	}
+	status, stdout, stderr := runBugle(t, "", args...)
+	if status != 0 {
+		t.Fatalf("status %d, stderr %q", status, stderr)
+	}
+	var f figures
+	if err := json.Unmarshal([]byte(stdout), &f); err != nil {
+		t.Fatalf("%v: %s", err, stdout)
+	}
+	if f.Finished.Finished != 1000 || f.Finished.Ratio <= 0 || f.Backlog.Waiting != 1000 || f.Backlog.FirstArrival <= 0 || f.Backlog.DeliveriesPerSecond <= 0 ||
+		f.Fanout.P50 <= 0 || f.Fanout.P99 < f.Fanout.P50 || f.Fanout.LimitRatio <= 0 || f.Disk.BytesPerEvent <= 0 || f.Idle == nil {
+		t.Errorf("figures: %s", stdout)
+	}
+	if n := f.Nodes; n != nil && (n.Repeats != 0 || len(n.Nodes) != 2 || n.LimitRatio <= 0 || n.Nodes[0].Share+n.Nodes[1].Share < 0.999) {
+		t.Errorf("nodes: %s", stdout)
+	}
+}
+
+func TestBench_nodesNeedPostgres(t *testing.T) {
+	if status, _, stderr := runBugle(t, "", "bench", "--nodes", "2"); status == 0 || !strings.Contains(stderr, "name a PostgreSQL server with --database") {
+		t.Errorf("status %d, stderr %q", status, stderr)
 	}
 }

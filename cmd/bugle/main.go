@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -12,6 +14,7 @@ import (
 	_ "time/tzdata" // templates name time zones, and not every machine has the files
 
 	"github.com/alecthomas/kong"
+	"github.com/jonboulle/clockwork"
 )
 
 // commands is the command line.
@@ -38,8 +41,11 @@ type commands struct {
 	Version kong.VersionFlag `help:"Print the version and exit." short:"V"`
 }
 
-func main() {
-	out := &output{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}
+func main() { start(nil) }
+
+// start carries out the process's command line, by the clock or the real one, and ends the process.
+func start(clock clockwork.Clock) {
+	out := &output{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Clock: clock}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	os.Exit(run(ctx, os.Args[1:], out))
@@ -56,6 +62,7 @@ func (e statusError) Unwrap() error { return e.error }
 // run carries out one command line and returns the exit status: 0, 1 if the command failed, 2 if the
 // command line is wrong, 3 if the command did what it could but not all, or what a command's help says.
 func run(ctx context.Context, args []string, out *output) int {
+	log.SetOutput(io.Discard) // net/http writes to it what receivers send unasked
 	status := -1
 	parser, err := newParser(ctx, out, func(code int) { status = code })
 	if err != nil {

@@ -6,13 +6,15 @@ import (
 	"os"
 	"time"
 
+	"github.com/jonboulle/clockwork"
 	"github.com/schollz/progressbar/v3"
 )
 
 // output is where a command reads and writes: the process's own streams, or a test's.
 type output struct {
 	Stdin          io.Reader
-	Stdout, Stderr io.Writer // results, and all else
+	Stdout, Stderr io.Writer       // results, and all else
+	Clock          clockwork.Clock // of a server; nil: the real one
 }
 
 // newBar returns a bar for n steps, or -1 if nobody knows how many. It draws nothing where there is no terminal.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -43,10 +44,12 @@ func TestSecrets_rotateBesideTheServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.mustCall(t, key, "POST", "/v2/webhooks", `{"name":"x","url":"`+receiver.URL+`","secret":"the-secret-of-the-test","events":["user.created"]}`, 201)
+	users := 0
 	wantSigned := func() {
 		t.Helper()
-		if id, ok := createUser(http.DefaultClient, p.url, key, "jane"+strings.Repeat("x", len(p.log.String())%7)+"@example.com"); !ok {
-			t.Fatalf("no user %d", id)
+		users++
+		if _, status := createUser(http.DefaultClient, p.url, key, fmt.Sprintf("jane%d@example.com", users)); status != http.StatusCreated {
+			t.Fatalf("creating a user: status %d", status)
 		}
 		if !<-signatures {
 			t.Error("the signature is another secret's")
@@ -58,7 +61,9 @@ func TestSecrets_rotateBesideTheServer(t *testing.T) {
 	if !strings.Contains(stdout, "Nothing is encrypted any more with ") {
 		t.Errorf("prune says %s", stdout)
 	}
+	wantSigned()
 	p.mustCall(t, key, "PUT", "/v2/webhooks/1", `{"name":"y"}`, 200)
+	wantSigned()
 	if secret := at(p.mustCall(t, key, "GET", "/v2/webhooks/1/secret", "", 200), "data", "secret"); secret != "the-secret-of-the-test" {
 		t.Errorf("the secret is %v", secret)
 	}

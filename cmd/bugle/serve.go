@@ -39,11 +39,13 @@ type serveCommand struct {
 	PublicURL      string        `help:"Address under which others reach this server, for links in answers and payloads; http:// and --listen unless set." name:"public-url" placeholder:"URL" env:"BUGLE_PUBLIC_URL"`
 	AllowTarget    []string      `help:"Network (10.0.0.0/8), address or host that webhooks may call although it is private. Repeatable." placeholder:"TARGET" env:"BUGLE_ALLOW_TARGET"`
 	DenyTarget     []string      `help:"Network, address or host that webhooks may not call. Repeatable; wins over --allow-target." placeholder:"TARGET" env:"BUGLE_DENY_TARGET"`
+	AllowMetadata  bool          `help:"Let --allow-target hold for the metadata services of clouds too, which give credentials to whoever asks." env:"BUGLE_ALLOW_METADATA"`
 	Role           string        `help:"What this server does, of those that share a PostgreSQL database: api answers requests, worker sends deliveries and runs automations, all does both." enum:"all,api,worker" default:"all" env:"BUGLE_ROLE"`
 	Node           string        `help:"Name of this server among those that share a PostgreSQL database, in logs; the host's name and the process's number unless set." placeholder:"NAME" env:"BUGLE_NODE"`
 	RateLimit      int           `help:"Requests a minute with one API key; 0 for no limit." default:"1000" env:"BUGLE_RATE_LIMIT"`
 	GuestRateLimit int           `help:"Requests a minute from one address without an API key; 0 for no limit." default:"100" env:"BUGLE_GUEST_RATE_LIMIT"`
 	Retention      string        `help:"For how many days organizations keep their log unless they decide otherwise, or forever; behind a colon how many rows at most, such as events=90:1000000." default:"attempts=30,deliveries=90,events=90,runs=90" placeholder:"PARTS" env:"BUGLE_RETENTION"`
+	RetentionEvery time.Duration `help:"How often the log is cleaned, and how long what has ended stays however many rows are kept." default:"1h" hidden:"" env:"BUGLE_RETENTION_EVERY"`
 	ProveEvery     time.Duration `help:"How often the server proves beside its work that nothing is lost, as bugle doctor --prove does; 0 for never." default:"1h" env:"BUGLE_PROVE_EVERY"`
 	Migrate        bool          `help:"Bring the tables up to date when the server starts. With --no-migrate it does not start before bugle migrate has." default:"true" negatable:"" env:"BUGLE_MIGRATE"`
 }
@@ -76,6 +78,9 @@ func (c *serveCommand) Validate() error {
 	if c.ProveEvery != 0 && c.ProveEvery < time.Minute {
 		errs = append(errs, fmt.Errorf("--prove-every is %s, want at least 1m, or 0 for never", c.ProveEvery))
 	}
+	if c.RetentionEvery < time.Second || c.RetentionEvery > 24*time.Hour {
+		errs = append(errs, fmt.Errorf("--retention-every is %s, want 1s to 24h", c.RetentionEvery))
+	}
 	if _, err := bugle.ParseRetention(c.Retention); err != nil {
 		errs = append(errs, fmt.Errorf("--%w", err))
 	}
@@ -95,6 +100,9 @@ func (c *serveCommand) Run(ctx context.Context, out *output) error {
 	if err != nil {
 		return err
 	}
+	if c.AllowMetadata {
+		guard.PermitMetadata()
+	}
 	keep, err := bugle.ParseRetention(c.Retention)
 	if err != nil {
 		return err
@@ -111,7 +119,7 @@ func (c *serveCommand) Run(ctx context.Context, out *output) error {
 	defer stopTracing()
 	return serve(ctx, serverConfig{
 		tracer: tracer, database: c.Database, secrets: c.SecretsKey.Source, storage: c.Storage, listener: listener, publicURL: c.PublicURL, guard: guard, role: c.Role, node: c.Node, keepTables: !c.Migrate,
-		keyLimit: c.RateLimit, guestLimit: c.GuestRateLimit, retention: keep, proveEvery: c.ProveEvery, log: log,
+		clock: out.Clock, keyLimit: c.RateLimit, guestLimit: c.GuestRateLimit, retention: keep, retentionEvery: c.RetentionEvery, proveEvery: c.ProveEvery, log: log,
 		started: func(s *store.Store) error {
 			log.Info("listening", "url", "http://"+listener.Addr().String(), "version", version(), "database", store.ShownName(c.Database))
 			first, err := s.EnsureOrganization(ctx, firstOrganization)
@@ -140,23 +148,25 @@ const (
 
 // serverConfig is what a server is made of, for serve and demo.
 type serverConfig struct {
-	role       string // empty: all
-	node       string // empty: named after host and process
-	database   string
-	secrets    secrets.Source // where keys are; nil: at store.SecretsSource
-	storage    string         // folder of uploaded files; empty: beside the database
-	listener   net.Listener
-	publicURL  string // empty: the listener's
-	guard      *delivery.Guard
-	keepTables bool // as they are: they have to be up to date
-	keyLimit   int
-	guestLimit int
-	retention  bugle.Retention // of what organizations have not decided
-	proveEvery time.Duration   // 0: never
-	log        *slog.Logger
-	onAttempt  func(delivery.AttemptReport)
-	tracer     *tracing.Tracer          // nil: none
-	started    func(*store.Store) error // once the server answers; not to block
+	role           string // empty: all
+	node           string // empty: named after host and process
+	database       string
+	secrets        secrets.Source // where keys are; nil: at store.SecretsSource
+	storage        string         // folder of uploaded files; empty: beside the database
+	listener       net.Listener
+	publicURL      string // empty: the listener's
+	guard          *delivery.Guard
+	keepTables     bool // as they are: they have to be up to date
+	keyLimit       int
+	guestLimit     int
+	retention      bugle.Retention // of what organizations have not decided
+	retentionEvery time.Duration   // 0: an hour
+	proveEvery     time.Duration   // 0: never
+	clock          clockwork.Clock // nil: the real one
+	log            *slog.Logger
+	onAttempt      func(delivery.AttemptReport)
+	tracer         *tracing.Tracer          // nil: none
+	started        func(*store.Store) error // once the server answers; not to block
 }
 
 // storageFolder is where uploaded files are.
@@ -194,8 +204,12 @@ func serve(ctx context.Context, c serverConfig) error {
 	}
 	kind, _, _ := strings.Cut(c.database, ":")
 	metrics := observe.NewMetrics(version(), kind, c.log)
+	clock := c.clock
+	if clock == nil {
+		clock = clockwork.NewRealClock()
+	}
 	var uploads *files.Folder
-	db, err := store.Open(ctx, c.database, store.Options{Log: c.log, BaseURL: base, Node: c.nodeName(), Secrets: c.secrets, Keep: c.keepTables, OnCommit: metrics.Commit, Dropped: func(paths []string) {
+	db, err := store.Open(ctx, c.database, store.Options{Clock: clock, Log: c.log, BaseURL: base, Node: c.nodeName(), Secrets: c.secrets, Keep: c.keepTables, OnCommit: metrics.Commit, Dropped: func(paths []string) {
 		if err := uploads.Remove(paths...); err != nil {
 			c.log.Error("removing files failed", "error", err)
 		}
@@ -211,18 +225,18 @@ func serve(ctx context.Context, c serverConfig) error {
 	client := delivery.NewClient(c.guard, delivery.ClientOptions{})
 	defer client.Close()
 	sends := c.role != roleAPI
-	engine := delivery.NewEngine(db, client, delivery.Options{UserAgent: userAgent(), Log: c.log, Tracer: c.tracer, OnAttempt: func(r delivery.AttemptReport) {
-		metrics.Attempt(r, time.Now())
+	engine := delivery.NewEngine(db, client, delivery.Options{UserAgent: userAgent(), Clock: clock, Log: c.log, Tracer: c.tracer, OnAttempt: func(r delivery.AttemptReport) {
+		metrics.Attempt(r, clock.Now())
 		if c.onAttempt != nil {
 			c.onAttempt(r)
 		}
 	}})
-	dispatcher := dispatch.NewDispatcher(db, dispatch.Options{Log: c.log, OnRun: metrics.Run, Tracer: c.tracer})
-	sender := dispatch.NewSender(db, dispatch.SenderOptions{Log: c.log})
-	cleaner := retention.New(db, retention.Options{Log: c.log, Defaults: &c.retention})
-	examiner := doctor.New(db, doctor.Options{Log: c.log, Every: c.proveEvery})
-	replayer := dispatch.NewReplayer(db, dispatch.ReplayerOptions{Log: c.log})
-	keeper := dispatch.NewKeeper(db, dispatch.KeeperOptions{Log: c.log})
+	dispatcher := dispatch.NewDispatcher(db, dispatch.Options{Clock: clock, Log: c.log, OnRun: metrics.Run, Tracer: c.tracer})
+	sender := dispatch.NewSender(db, dispatch.SenderOptions{Clock: clock, Log: c.log})
+	cleaner := retention.New(db, retention.Options{Clock: clock, Log: c.log, Defaults: &c.retention, Every: c.retentionEvery})
+	examiner := doctor.New(db, doctor.Options{Clock: clock, Log: c.log, Every: c.proveEvery})
+	replayer := dispatch.NewReplayer(db, dispatch.ReplayerOptions{Clock: clock, Log: c.log})
+	keeper := dispatch.NewKeeper(db, dispatch.KeeperOptions{Clock: clock, Log: c.log})
 	if _, err := db.EnsureOrganization(ctx, firstOrganization); err != nil {
 		return err
 	}
@@ -237,12 +251,12 @@ func serve(ctx context.Context, c serverConfig) error {
 	if sends {
 		checks = append(checks, observe.EngineCheck(engine, db))
 	}
-	ready := observe.NewReadiness(clockwork.NewRealClock(), c.log, checks...)
+	ready := observe.NewReadiness(clock, c.log, checks...)
 	ready.SayWhenHeld(db)
 	metrics.Watch(observe.Watched{Store: db, Engine: engine, Ready: ready, Folders: folders})
-	rest := api.New(db, api.Options{Metrics: metrics, Ready: ready, Log: c.log, PublicURL: c.publicURL, UserAgent: userAgent(), KeyLimit: c.keyLimit,
-		GuestLimit: c.guestLimit, Files: uploads})
-	panel := admin.New(db, admin.Options{Log: c.log, PublicURL: c.publicURL, UserAgent: userAgent(), Files: uploads,
+	rest := api.New(db, api.Options{Clock: clock, Metrics: metrics, Ready: ready, Log: c.log, PublicURL: c.publicURL, UserAgent: userAgent(), KeyLimit: c.keyLimit,
+		GuestLimit: c.guestLimit, Files: uploads, Guard: c.guard})
+	panel := admin.New(db, admin.Options{Clock: clock, Log: c.log, PublicURL: c.publicURL, UserAgent: userAgent(), Files: uploads,
 		Scopes: api.Scopes(), Guard: c.guard, Mailer: client, Retention: c.retention})
 	handler := pages(rest, panel)
 	if c.role == roleWorker {

@@ -138,6 +138,7 @@ func TestServe_refusesOptions(t *testing.T) {
 		{"--public-url=https://bugle.example.com/", "without a slash"},
 		{"--retention=events=0", `--retention has "events=0", want 1 to 36500 days, or forever`},
 		{"--prove-every=1s", "--prove-every is 1s, want at least 1m, or 0 for never"},
+		{"--retention-every=1ms", "--retention-every is 1ms, want 1s to 24h"},
 		{"--rate-limit=-1", "must not be negative"},
 		{"--log-format=xml", "must be one of"},
 		{"--database=mysql:x", "want sqlite:"},

@@ -2,11 +2,33 @@ package admin
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/buglehq/bugle/internal/storetest"
 )
+
+// No script reads the cookie of a session, no form of another site sends it, and nothing but TLS carries it if people come by that.
+func TestSessions_cookie(t *testing.T) {
+	s, _ := storetest.New(t)
+	for address, secure := range map[string]bool{"https://bugle.example.com": true, "http://127.0.0.1:8080": false} {
+		m := newSessions(s, Options{PublicURL: address})
+		w := httptest.NewRecorder()
+		m.LoadAndSave(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			m.Put(r.Context(), "account", int64(1))
+		})).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
+		cookies := w.Result().Cookies()
+		if len(cookies) != 1 {
+			t.Fatalf("%s: %d cookies", address, len(cookies))
+		}
+		if c := cookies[0]; !c.HttpOnly || c.SameSite != http.SameSiteLaxMode || c.Secure != secure || len(c.Value) < 32 {
+			t.Errorf("%s: %s", address, c)
+		}
+	}
+}
 
 // placeholder is a part of a pattern that stands for anything.
 var placeholder = regexp.MustCompile(`\{(\w+)\}`)

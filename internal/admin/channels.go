@@ -144,7 +144,12 @@ func (s *server) saveChannel(v *visit) error {
 			settings.Set(name, text)
 		}
 	}
-	err = s.changeChannel(v, c, func(lane *bugle.Webhook) error { return lane.SetChannel(value.Map("settings", settings)) })
+	err = s.changeChannel(v, c, func(lane *bugle.Webhook) error {
+		if err := lane.SetChannel(value.Map("settings", settings)); err != nil {
+			return err
+		}
+		return s.o.Guard.CheckTargets(lane)
+	})
 	var invalid *bugle.InvalidError
 	if errors.As(err, &invalid) {
 		for _, problem := range invalid.Problems {

@@ -348,6 +348,12 @@ func (v *visit) fail(err error) {
 		p.Status, p.Text = http.StatusServiceUnavailable, "The server is stopping. Try again in a moment."
 	default:
 		p.Status, p.Text = http.StatusInternalServerError, "Something went wrong on the server. Nothing was changed."
+		switch {
+		case errors.Is(err, store.ErrNoRoom):
+			p.Status, p.Text = http.StatusInsufficientStorage, "The server has no room left for its data. Nothing was changed."
+		case errors.Is(err, store.ErrAway):
+			p.Status, p.Text = http.StatusServiceUnavailable, "The server cannot reach its database. Nothing was changed. Try again in a moment."
+		}
 		if v.Context().Err() == nil {
 			v.server.o.Log.ErrorContext(v.Context(), "page failed", "method", v.Method, "path", v.shownPath(),
 				"request_id", v.actor.RequestID, "trace_id", v.actor.TraceID, "error", err)

@@ -254,12 +254,13 @@ func (s *server) releaseSending(v *visit) error {
 
 type targetsPage struct {
 	frame
-	Address string
-	Checked bool
-	Allowed bool
-	Reason  string
-	Allow   []string
-	Deny    []string
+	Address  string
+	Checked  bool
+	Allowed  bool
+	Reason   string
+	Allow    []string
+	Deny     []string
+	Metadata bool // what is allowed holds for metadata services too
 }
 
 // lookupTimeout is how long looking up a name may take.
@@ -271,6 +272,7 @@ func (s *server) showTargets(v *visit) error {
 	p.Lead, p.Narrow = "Which addresses webhooks may call.", true
 	if s.o.Guard != nil {
 		p.Allow, p.Deny = s.o.Guard.Entries()
+		p.Metadata = s.o.Guard.PermitsMetadata()
 	}
 	if p.Address != "" && s.o.Guard != nil {
 		host := p.Address

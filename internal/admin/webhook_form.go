@@ -355,7 +355,11 @@ func (s *server) createWebhook(v *visit) error {
 	fields := webhookFields(f)
 	w := bugle.NewWebhook()
 	w.OrganizationID = v.actor.OrganizationID
-	if err := w.Set(fields, true, subscribable); err != nil && !f.take(err) {
+	err = w.Set(fields, true, subscribable)
+	if err == nil {
+		err = s.o.Guard.CheckTargets(&w)
+	}
+	if err != nil && !f.take(err) {
 		return err
 	}
 	var chosen []dispatch.Template
@@ -414,7 +418,11 @@ func (s *server) saveWebhook(v *visit) error {
 	}
 	fields := webhookFields(f)
 	trial := *w // what is wrong beside what could not even be read
-	if err := trial.Set(fields, false, subscribable); err != nil && !f.take(err) {
+	err = trial.Set(fields, false, subscribable)
+	if err == nil && trial.URL != w.URL {
+		err = s.o.Guard.CheckTargets(&trial)
+	}
+	if err != nil && !f.take(err) {
 		return err
 	}
 	if f.Failed() {

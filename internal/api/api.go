@@ -17,6 +17,7 @@ import (
 	"github.com/jonboulle/clockwork"
 
 	"github.com/buglehq/bugle"
+	"github.com/buglehq/bugle/internal/delivery"
 	"github.com/buglehq/bugle/internal/files"
 	"github.com/buglehq/bugle/internal/store"
 	"github.com/buglehq/bugle/internal/tracing"
@@ -32,6 +33,7 @@ type Options struct {
 	KeyLimit   int             // requests a minute with one key; 0: no limit
 	GuestLimit int             // requests a minute from one address without a key; 0: no limit
 	Files      *files.Folder   // of uploads; nil: there are none
+	Guard      *delivery.Guard // of outgoing calls, so that targets it refuses are not saved; nil: all are
 	Metrics    http.Handler    // answers /metrics; nil: there are none
 	Ready      http.Handler    // answers /readyz; nil: the server always is
 	BodyIdle   time.Duration   // how long a body may pause before the client is given up; 20 s unless set

@@ -393,6 +393,7 @@ const (
 	notFound        = "The requested resource or endpoint could not be found."
 	rateExceeded    = "You have exceeded the API rate limit. Please wait a minute before trying again."
 	maintenance     = "The API is currently down for maintenance. Please check back later."
+	noRoom          = "The server has no room left for its data. Nothing was changed. Please try again later."
 )
 
 func (a *answer) wantUnauthenticated(t testing.TB) {

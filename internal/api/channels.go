@@ -125,7 +125,12 @@ func (s *server) updateChannel(q *request) error {
 	if err != nil {
 		return err
 	}
-	return s.changeChannel(q, func(lane *bugle.Webhook) error { return lane.SetChannel(fields) })
+	return s.changeChannel(q, func(lane *bugle.Webhook) error {
+		if err := lane.SetChannel(fields); err != nil {
+			return err
+		}
+		return s.o.Guard.CheckTargets(lane)
+	})
 }
 
 // clearChannel makes a channel as it was before anybody set anything. What it owes stays, and waits for

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"net/http"
 	"path/filepath"
 	"strconv"
@@ -341,6 +342,36 @@ func TestServerError(t *testing.T) {
 		}
 	}
 	s.want(200, "GET", "awards", nil)
+}
+
+// A disk that is full is an answer of its own, and nothing is changed.
+func TestNoRoom(t *testing.T) {
+	if storetest.OnPostgres() {
+		t.Skip("a file of SQLite can be kept from growing")
+	}
+	s := newServer(t)
+	grow := func(pages int) {
+		storetest.Change(t, s.store, func(tx *store.Tx) error {
+			rows, err := tx.QueryContext(t.Context(), fmt.Sprintf("PRAGMA max_page_count=%d", pages))
+			if err == nil {
+				err = rows.Close()
+			}
+			return err
+		})
+	}
+	grow(1) // is as many as there are
+	body := `{"name":"Private","description":"` + strings.Repeat("x", 60_000) + `"}`
+	for range 2 {
+		s.do("POST", "ranks", body).wantError(t, 507, "HttpException", noRoom)
+	}
+	s.want(200, "GET", "ranks", nil)
+	if !strings.Contains(s.log.String(), "request failed") {
+		t.Errorf("the disk that is full is not in the log:\n%s", s.log)
+	}
+	grow(1 << 20)
+	if a := s.do("POST", "ranks", body); a.status != 201 || strings.Count(s.do("GET", "ranks", nil).text, `"Private"`) != 1 {
+		t.Errorf("with room again the answer is %d, want 201 and one rank:\n%s", a.status, a.text)
+	}
 }
 
 // A server whose database is closed says so, and that this passes, rather than that it broke.

@@ -271,7 +271,7 @@ func operation(path string, r route) *value.Array {
 		fails = append(fails, http.StatusNotFound)
 	}
 	if d.body != "" {
-		fails = append(fails, http.StatusBadRequest, http.StatusRequestEntityTooLarge)
+		fails = append(fails, http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusInsufficientStorage)
 	}
 	if d.body != "" || len(d.query) > len(paging) {
 		fails = append(fails, http.StatusUnprocessableEntity)

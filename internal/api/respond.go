@@ -28,6 +28,10 @@ const (
 	rateExceeded    = "You have exceeded the API rate limit. Please wait a minute before trying again."
 	serverError     = "The server encountered an error while processing the request. Please try again."
 	maintenance     = "The API is currently down for maintenance. Please check back later."
+
+	// Of which PERSCOM has none.
+	noRoom = "The server has no room left for its data. Nothing was changed. Please try again later."
+	away   = "The server cannot reach its database. Nothing was changed. Please try again in a moment."
 )
 
 // fail answers with an error, and logs it if it is none of the caller's.
@@ -49,7 +53,7 @@ func (q *request) fail(err error) {
 	case errors.Is(err, store.ErrClosed) || q.server.store.Closed():
 		status = &statusError{http.StatusServiceUnavailable, "HttpException", maintenance}
 	default:
-		status = &statusError{http.StatusInternalServerError, "Exception", serverError}
+		status = brokenError(err)
 		if q.Context().Err() == nil {
 			q.server.o.Log.ErrorContext(q.Context(), "request failed", "method", q.Method, "path", q.URL.Path,
 				"request_id", q.actor.RequestID, "trace_id", q.actor.TraceID, "error", err)
@@ -68,6 +72,17 @@ func (q *request) fail(err error) {
 	h.Del("Surrogate-Control")
 	h.Del("Surrogate-Key")
 	q.write(status.status, value.Map("error", body))
+}
+
+// brokenError is the answer to an error that is none of the caller's.
+func brokenError(err error) *statusError {
+	switch {
+	case errors.Is(err, store.ErrNoRoom):
+		return &statusError{http.StatusInsufficientStorage, "HttpException", noRoom}
+	case errors.Is(err, store.ErrAway):
+		return &statusError{http.StatusServiceUnavailable, "HttpException", away}
+	}
+	return &statusError{http.StatusInternalServerError, "Exception", serverError}
 }
 
 func problemsByField(e *bugle.InvalidError) *value.Array {

@@ -622,7 +622,8 @@ func (c *componentSet) errors() {
 		{409, "It cannot be done as things stand.", "ConflictHttpException", "The request conflicts with the current state: cancel delivery 7, which is delivered already."},
 		{413, "The body is too long.", "PostTooLargeException", "The request body is longer than 1048576 bytes."},
 		{429, "Too many requests within a minute.", "ThrottleRequestsException", rateExceeded},
-		{503, "The server is stopping.", "HttpException", maintenance},
+		{503, "The server is stopping, or cannot reach its database.", "HttpException", maintenance},
+		{507, "The disk of the data is full.", "HttpException", noRoom},
 	} {
 		c.answer("Error"+strconv.Itoa(e.status), e.description, schemaRef("Error"), value.Map("error", example(e.kind, e.message)))
 	}

@@ -43,6 +43,9 @@ func (s *server) webhooks() collection[*bugle.Webhook] {
 			if err := w.Set(fields, true, subscribable); err != nil {
 				return nil, err
 			}
+			if err := s.o.Guard.CheckTargets(&w); err != nil {
+				return nil, err
+			}
 			return &w, tx.AddWebhook(&w)
 		},
 		update: func(q *request, tx *store.Tx, id int64, fields *value.Array) (*bugle.Webhook, error) {
@@ -50,8 +53,14 @@ func (s *server) webhooks() collection[*bugle.Webhook] {
 			if err != nil {
 				return nil, err
 			}
+			before := w.URL
 			if err := w.Set(fields, false, subscribable); err != nil {
 				return nil, err
+			}
+			if w.URL != before {
+				if err := s.o.Guard.CheckTargets(w); err != nil {
+					return nil, err
+				}
 			}
 			return w, tx.SaveWebhook(w)
 		},

@@ -17,6 +17,7 @@ import (
 	"sync"
 	"syscall"
 	"time"
+	"unicode"
 
 	"github.com/buglehq/bugle"
 )
@@ -201,14 +202,30 @@ func (c *Client) exchange(ctx context.Context, r *Request, a *bugle.Attempt) err
 		return err
 	}
 	defer response.Body.Close()
+	if response.StatusCode < 100 {
+		return errNoHTTP
+	}
 	a.Status = response.StatusCode
 	_, reason, _ := strings.Cut(response.Status, " ")
 	a.Reason = printable(reason, 100)
-	a.ResponseHeaders = response.Header
+	a.ResponseHeaders = cleanHeader(response.Header)
 	if a.Status == http.StatusSwitchingProtocols {
 		return nil // what follows is no body
 	}
 	return readBody(response.Body, a)
+}
+
+// errNoHTTP is an answer that net/http takes for one, although it has no status.
+var errNoHTTP = errors.New("no HTTP status")
+
+// cleanHeader makes the values of an answer's header printable.
+func cleanHeader(h http.Header) http.Header {
+	for _, values := range h {
+		for i, v := range values {
+			values[i] = printable(v, maxResponseHeaders)
+		}
+	}
+	return h
 }
 
 // bodyBuffers hold bodies while they are read: most of them are small, and are kept in a copy of
@@ -361,14 +378,14 @@ func tlsMessage(err error) string {
 
 func inSeconds(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), 'f', -1, 64) + " s" }
 
-// printable returns a receiver's text without control characters and bytes that are not UTF-8,
-// cut off at a number of bytes.
+// printable returns a receiver's text without control characters, those that turn the direction of writing, and
+// bytes that are not UTF-8, cut off at a number of bytes.
 func printable(text string, limit int) string {
 	if len(text) > limit {
 		text = strings.ToValidUTF8(text[:limit], "") + "…"
 	}
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
+		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
 			return -1
 		}
 		return r

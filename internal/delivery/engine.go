@@ -48,6 +48,8 @@ const (
 	slowCheck    = 20 * time.Millisecond
 	promoteBatch = 256
 	retryPause   = time.Second // after an error of the database
+	lookAtClock  = time.Minute // the longest wait for a retry without looking whether the clock was set
+	backLeast    = time.Second // a clock that goes back by less is being adjusted
 )
 
 // An Engine sends deliveries while Run runs.
@@ -78,6 +80,11 @@ type Engine struct {
 	begun      bool      // the work that an earlier run left was found
 
 	pings chan chan struct{} // the loop closes what comes
+
+	// The loop's alone: when it looked at the clock last, and how far back that was set without the waits for retries
+	// following yet.
+	seen time.Time
+	back time.Duration
 
 	wakeLoop   chan struct{}
 	wakeLoader chan struct{}
@@ -206,6 +213,13 @@ func (e *Engine) begin(ctx context.Context) error {
 func (e *Engine) loop(ctx context.Context) {
 	look := e.lookAround()
 	for ctx.Err() == nil {
+		if err := e.followClock(ctx); err != nil {
+			if ctx.Err() == nil {
+				e.o.Log.ErrorContext(ctx, "retries cannot follow the clock, which was set back", "by", e.back, "error", err)
+			}
+			pause(ctx, retryPause)
+			continue
+		}
 		next, saturated, retry := e.turn()
 		if retry {
 			if err := e.promote(ctx); err != nil && ctx.Err() == nil {
@@ -221,7 +235,7 @@ func (e *Engine) loop(ctx context.Context) {
 		var timer clockwork.Timer
 		var due <-chan time.Time
 		if !next.IsZero() {
-			timer = e.o.Clock.NewTimer(next.Sub(e.o.Clock.Now()))
+			timer = e.o.Clock.NewTimer(min(next.Sub(e.o.Clock.Now()), lookAtClock))
 			due = timer.Chan()
 		}
 		select {
@@ -241,6 +255,27 @@ func (e *Engine) loop(ctx context.Context) {
 			timer.Stop()
 		}
 	}
+}
+
+// followClock looks whether the clock was set back, and if so lets what waits for a retry wait no longer than it was to.
+func (e *Engine) followClock(ctx context.Context) error {
+	now := e.o.Clock.Now()
+	if !e.seen.IsZero() {
+		if back := now.Sub(e.seen) - now.Round(0).Sub(e.seen.Round(0)); back >= backLeast {
+			e.back += back
+		}
+	}
+	e.seen = now
+	if e.back == 0 {
+		return nil
+	}
+	n, err := e.store.Hasten(ctx, e.back)
+	if err != nil {
+		return err
+	}
+	e.o.Log.WarnContext(ctx, "the clock was set back", "by", e.back, "retries", n)
+	e.back = 0
+	return e.planRetry(ctx)
 }
 
 // turn does what is to be done now, and returns when there will be more: at a time, if not zero;
@@ -335,6 +370,7 @@ func (e *Engine) committed(c store.Committed) {
 	alone := e.store.IsAlone()
 	for _, d := range c.Deliveries {
 		if !e.owns(d.WebhookID) {
+			e.missed(d.WebhookID)
 			continue // the other node is told
 		}
 		if d.Envelope != nil {

@@ -99,7 +99,9 @@ func startRig(t *testing.T) *rig {
 
 // start runs a new engine until stop, or the end of the test.
 func (r *rig) start() {
-	r.options.Clock = r.clock
+	if r.options.Clock == nil {
+		r.options.Clock = r.clock
+	}
 	r.engine = NewEngine(r.store, r.client, r.options)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
@@ -1328,6 +1330,58 @@ func TestEngine_manyRestarts(t *testing.T) {
 		r.start()
 	}
 	r.wantOnce(n, to)
+}
+
+// Retries wait as long as they are to, also if the clock is set back meanwhile. What is set forward waits no longer.
+func TestEngine_retriesFollowTheClock(t *testing.T) {
+	fake := clockwork.NewFakeClockAt(time.Now())
+	clock := &storetest.SetClock{Clock: fake}
+	path := newRig(t).path
+	s := storetest.Open(t, "sqlite:"+path, store.Options{Clock: clock})
+	r := &rig{TB: t, path: path, store: s, clock: fake, client: loopbackClient(t), options: Options{Clock: clock, Jitter: func() float64 { return 0 }}}
+	r.start()
+	to := r.receiver(failing(func(int64) int { return 4 }))
+	schedule := func(w *bugle.Webhook) { w.RetrySchedule, w.MaxAttempts = []int{10}, 10 }
+	plain := r.hook(to.URL, schedule)
+	ordered := r.hook(to.URL, func(w *bugle.Webhook) { schedule(w); w.Ordered = true })
+	ids := []int64{r.sendOne(plain), r.sendOne(ordered)}
+	for n, by := range []time.Duration{0, time.Hour, -time.Hour, 0} {
+		for _, id := range ids {
+			r.await(id, bugle.Pending, n+1)
+		}
+		clock.Set(by)
+		if n == 1 { // set forward: they are due when they were to be, or earlier
+			r.advance(10 * time.Second)
+			continue
+		}
+		r.advance(9 * time.Second)
+		for _, id := range ids {
+			r.want(id, bugle.Pending, n+1)
+		}
+		r.advance(time.Second)
+	}
+	for _, id := range ids {
+		r.await(id, bugle.Delivered, 5)
+	}
+}
+
+// A lane is about to be read when a failed attempt is recorded: what waits for its retry is found.
+func TestEngine_recordedBeforeTheLaneIsRead(t *testing.T) {
+	r := newRig(t)
+	w := r.hook("http://127.0.0.1:9/", func(w *bugle.Webhook) { w.Ordered = true })
+	id := r.sendOne(w)
+	head, err := r.store.Due(t.Context(), w.ID, 0, 0, 1)
+	if err != nil || len(head) != 1 {
+		t.Fatal(head, err)
+	}
+	r.options.Clock = r.clock
+	e := NewEngine(r.store, r.client, r.options)
+	l := &lane{id: w.ID, busy: map[int64]int64{id: head[0].Order}, inFlight: 1, stale: true, loading: true} // its webhook was edited
+	e.lanes[w.ID] = l
+	e.recorded([]store.Result{{WebhookID: w.ID, DeliveryID: id, Ordered: true, Outcome: bugle.Outcome{State: bugle.Pending}}})
+	if err := e.loadLane(t.Context(), l); err != nil || l.len() != 1 {
+		t.Errorf("the lane holds %d deliveries, %v, want the one", l.len(), err)
+	}
 }
 
 // What was delivered before the clock went back has later places than what comes then.

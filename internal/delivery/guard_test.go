@@ -2,9 +2,7 @@ package delivery
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
-	"io"
 	"net"
 	"net/http/httptest"
 	"net/netip"
@@ -31,50 +29,13 @@ var noNameServer = &net.Resolver{
 	},
 }
 
-// nameServer is a resolver that knows a name by an IPv4 address, and no others; without an address
-// it knows none at all.
+// nameServer is a resolver that knows a name by an address, and no others; without an address it knows none at all.
 func nameServer(name, address string) *net.Resolver {
-	return &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
-		client, server := net.Pipe() // as by TCP: two bytes of length come before a message
-		go func() {
-			defer server.Close()
-			message := make([]byte, 2+512)
-			for {
-				if _, err := io.ReadFull(server, message[:2]); err != nil {
-					return
-				}
-				query := message[2 : 2+binary.BigEndian.Uint16(message)]
-				if _, err := io.ReadFull(server, query); err != nil {
-					return
-				}
-				server.Write(dnsAnswer(query, name, address))
-			}
-		}()
-		return client, nil
-	}}
-}
-
-// dnsAnswer returns the answer to a query for one name. Source: RFC 1035, 4.
-func dnsAnswer(query []byte, name, address string) []byte {
-	const header, typeA, noSuchName = 12, 1, 3
-	end, labels := header, []string{}
-	for query[end] != 0 {
-		labels = append(labels, string(query[end+1:end+1+int(query[end])]))
-		end += 1 + int(query[end])
+	z := &zone{names: map[string][]string{}}
+	if address != "" {
+		z.names[name] = []string{address}
 	}
-	question := query[header : end+5] // with the root label, type and class
-	flags, answers := uint16(0x8180), []byte(nil)
-	if address == "" || !strings.EqualFold(strings.Join(labels, "."), name) {
-		flags |= noSuchName
-	} else if binary.BigEndian.Uint16(query[end+1:]) == typeA {
-		answers = append([]byte{0xc0, header, 0, typeA, 0, 1, 0, 0, 0, 0, 0, 4}, netip.MustParseAddr(address).AsSlice()...)
-	}
-	answer := append([]byte{0, 0}, query[:2]...) // its id
-	answer = binary.BigEndian.AppendUint16(answer, flags)
-	answer = append(answer, 0, 1, 0, byte(min(len(answers), 1)), 0, 0, 0, 0)
-	answer = append(append(answer, question...), answers...)
-	binary.BigEndian.PutUint16(answer, uint16(len(answer)-2))
-	return answer
+	return z.resolver()
 }
 
 func TestNewGuard_namesWhatIsWrong(t *testing.T) {
@@ -120,7 +81,7 @@ func TestNewGuard_namesWhatIsWrong(t *testing.T) {
 func second[T any](_ T, err error) error { return err }
 
 func TestGuard_checkAddr(t *testing.T) {
-	const refused, denied = "is not public; the operator may allow it with --allow-target", "is denied by --deny-target"
+	const refused, denied, metadata = "is not public; the operator may allow it with --allow-target", "is denied by --deny-target", "metadata service; the operator may allow it with --allow-metadata"
 	for _, test := range []struct {
 		allow, deny, host, addr, want string // lists are separated by spaces; want is empty if permitted
 	}{
@@ -137,7 +98,7 @@ func TestGuard_checkAddr(t *testing.T) {
 		{addr: "172.31.255.255", want: refused},
 		{addr: "192.168.1.1", want: refused},
 		{addr: "100.64.0.1", want: refused},
-		{addr: "169.254.169.254", want: refused},
+		{addr: "169.254.169.254", want: metadata},
 		{addr: "224.0.0.1", want: refused},
 		{addr: "255.255.255.255", want: refused},
 		{addr: "192.0.2.1", want: refused},
@@ -146,7 +107,7 @@ func TestGuard_checkAddr(t *testing.T) {
 		{addr: "fe80::1", want: refused},
 		{addr: "fe80::1%lo", want: refused},
 		{addr: "fc00::1", want: refused},
-		{addr: "fd00:ec2::254", want: refused},
+		{addr: "fd00:ec2::254", want: metadata},
 		{addr: "ff02::1", want: refused},
 		{addr: "::127.0.0.1", want: refused},
 		{addr: "::ffff:127.0.0.1", want: refused},
@@ -183,6 +144,16 @@ func TestGuard_checkAddr(t *testing.T) {
 		{allow: "*.lan", host: "lan", addr: "10.0.0.1", want: refused},
 		{allow: "*.lan", host: "vlan", addr: "10.0.0.1", want: refused},
 
+		// Metadata services are allowed by no entry.
+		{addr: "168.63.129.16", want: metadata},
+		{addr: "100.100.100.200", want: metadata},
+		{allow: "169.254.0.0/16", addr: "169.254.169.254", want: metadata},
+		{allow: "169.254.169.254", addr: "169.254.169.254", want: metadata},
+		{allow: "0.0.0.0/0 ::/0", addr: "64:ff9b::a9fe:a9fe", want: metadata},
+		{allow: "*.lan", host: "hooks.lan", addr: "fd00:ec2::254", want: metadata},
+		{allow: "169.254.0.0/16", deny: "169.254.169.254", addr: "169.254.169.254", want: denied},
+		{allow: "169.254.0.0/16", addr: "169.254.1.1"},
+
 		{deny: "93.184.0.0/16", addr: "93.184.216.34", want: denied},
 		{deny: "93.184.0.0/16", addr: "93.185.0.1"},
 		{allow: "10.0.0.0/8", deny: "10.1.0.0/16", addr: "10.1.0.1", want: denied},
@@ -208,6 +179,66 @@ func TestGuard_checkAddr(t *testing.T) {
 		case refused.Kind != bugle.ErrorBlocked || !strings.Contains(refused.Message, test.want):
 			t.Errorf("%+v: %+v", test, refused.AttemptError)
 		}
+	}
+}
+
+// The operator has to say both: that a metadata service may be called, and which.
+func TestGuard_PermitMetadata(t *testing.T) {
+	guard := newGuard(t, []string{"169.254.169.254", "metadata.goog"}, []string{"169.254.170.0/24"})
+	guard.PermitMetadata()
+	for _, test := range []struct{ host, addr, want string }{
+		{host: "169.254.169.254", addr: "169.254.169.254"},
+		{host: "metadata.goog", addr: "169.254.169.253"},
+		{host: "169.254.42.42", addr: "169.254.42.42", want: "is not public"},
+		{host: "168.63.129.16", addr: "168.63.129.16", want: "is not public"},
+		{host: "169.254.170.2", addr: "169.254.170.2", want: "is denied"},
+	} {
+		err := guard.checkHost(test.host)
+		if err == nil {
+			err = guard.checkAddr(test.host, netip.MustParseAddr(test.addr))
+		}
+		if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%+v: %v", test, err)
+		}
+	}
+}
+
+// What leads nowhere is said when it is saved, of webhooks and of channels.
+func TestGuard_CheckTargets(t *testing.T) {
+	lane := func(channel, setting, text string) *bugle.Webhook {
+		w := bugle.ChannelByName(channel).Lane(1)
+		w.Settings.Set(setting, text)
+		return &w
+	}
+	for _, test := range []struct {
+		allow, deny string
+		w           *bugle.Webhook
+		field       string // empty: nothing is wrong
+	}{
+		{w: &bugle.Webhook{URL: "https://hooks.example/"}},
+		{w: &bugle.Webhook{URL: "http://10.0.0.1/"}, field: "url"},
+		{w: &bugle.Webhook{URL: "http://10.0.0.1/"}, allow: "10.0.0.0/8"},
+		{w: &bugle.Webhook{URL: "http://localhost/"}, field: "url"},
+		{w: &bugle.Webhook{URL: "http://localhost/"}, allow: "127.0.0.1"},
+		{w: &bugle.Webhook{URL: "http://localhost/"}, allow: "localhost"},
+		{w: &bugle.Webhook{URL: "http://localhost/"}, allow: "127.0.0.1", deny: "localhost", field: "url"},
+		{w: &bugle.Webhook{URL: "https://hooks.example/"}, deny: "*.example", field: "url"},
+		{w: lane("mail", "host", "smtp.example.com")},
+		{w: lane("mail", "host", "::1"), field: "settings.host"},
+		{w: lane("mail", "host", "0177.0.0.1"), field: "settings.host"},
+		{w: lane("telegram", "api_url", "http://169.254.169.254"), field: "settings.api_url"},
+		{w: lane("slack", "url", "https://hooks.slack.com/services/x")},
+	} {
+		err := newGuard(t, strings.Fields(test.allow), strings.Fields(test.deny)).CheckTargets(test.w)
+		var invalid *bugle.InvalidError
+		switch {
+		case test.field == "" && err != nil, test.field != "" && !errors.As(err, &invalid), invalid != nil && invalid.Problems[0].Field != test.field:
+			t.Errorf("%+v: %v", test, err)
+		}
+	}
+	var none *Guard
+	if err := none.CheckTargets(&bugle.Webhook{URL: "http://127.0.0.1/"}); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -52,6 +52,7 @@ func (e *Engine) load(ctx context.Context) {
 // loadLane reads the webhook, if it is new or may have changed, and the next deliveries.
 func (e *Engine) loadLane(ctx context.Context, l *lane) error {
 	e.mu.Lock()
+	l.forget() // what was recorded before the read is as the table says
 	stale, hook := l.stale, l.hook
 	l.stale = false
 	if stale {

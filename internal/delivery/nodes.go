@@ -191,10 +191,19 @@ func (e *Engine) release(ctx context.Context) {
 	}
 }
 
+// missed notes that there is something new in a lane that is not this node's. Should that be so because its lease is late, or
+// the clock was set, it is read anew with the lease.
+func (e *Engine) missed(id int64) {
+	if l := e.lanes[id]; l != nil {
+		l.stale = true
+	}
+}
+
 // heard takes what other nodes have committed.
 func (e *Engine) heard(c store.Committed, alone bool) {
 	for _, id := range c.Lanes {
 		if !e.owns(id) {
+			e.missed(id)
 			continue
 		}
 		l := e.lane(id)

@@ -131,6 +131,23 @@ func TestPut_name(t *testing.T) {
 	}
 }
 
+// Who does not know the address of a file cannot guess it: it is chance, and has nothing of the name or the content.
+func TestPut_address(t *testing.T) {
+	f, _ := open(t)
+	shape := regexp.MustCompile(`^1/[0-9A-Za-z]{32}\.txt$`)
+	seen := map[string]bool{}
+	for range 20 {
+		u, err := f.Put(1, "plan.txt", strings.NewReader("x"), 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !shape.MatchString(u.Path) || seen[u.Path] {
+			t.Errorf("path %q, seen before %v", u.Path, seen[u.Path])
+		}
+		seen[u.Path] = true
+	}
+}
+
 // What cannot be kept whole leaves nothing behind.
 func TestPut_leavesNothing(t *testing.T) {
 	f, dir := open(t)

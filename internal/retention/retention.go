@@ -17,6 +17,7 @@ type Options struct {
 	Clock    clockwork.Clock  // the real one
 	Log      *slog.Logger     // none
 	Defaults *bugle.Retention // bugle.DefaultRetention: what holds where an organization has not decided
+	Every    time.Duration    // an hour: how long from one time to the next, and how long what has ended is kept in any case
 }
 
 // A Cleaner deletes old rows while Run runs.
@@ -28,7 +29,6 @@ type Cleaner struct {
 }
 
 const (
-	every     = time.Hour
 	fullEvery = 24 * time.Hour
 	failPause = time.Minute // after an error of the database
 
@@ -49,14 +49,19 @@ func New(s *store.Store, o Options) *Cleaner {
 	if o.Defaults == nil {
 		o.Defaults = &bugle.DefaultRetention
 	}
-	return &Cleaner{store: s, o: o, sweep: s.NewSweep(*o.Defaults)}
+	if o.Every == 0 {
+		o.Every = time.Hour
+	}
+	sweep := s.NewSweep(*o.Defaults)
+	sweep.KeepAnyway = o.Every
+	return &Cleaner{store: s, o: o, sweep: sweep}
 }
 
-// Run deletes what is old at once and then every hour, until ctx is done; a step under way is finished. Of several
+// Run deletes what is old at once and then as often as Options say, until ctx is done; a step under way is finished. Of several
 // servers on one database one does it at a time.
 func (c *Cleaner) Run(ctx context.Context) {
 	for ctx.Err() == nil {
-		wait := every
+		wait := c.o.Every
 		if _, err := c.store.Alone(ctx, "retention", c.Clean); err != nil && ctx.Err() == nil {
 			c.o.Log.ErrorContext(ctx, "deleting old rows failed", "error", err)
 			wait = failPause

@@ -86,6 +86,34 @@ func TestCleaner_deletesWhatIsOldEveryHour(t *testing.T) {
 	})
 }
 
+// Whoever wants the log cleaned more often wants it to be short, too.
+func TestCleaner_moreOften(t *testing.T) {
+	s, clock := storetest.NewFile(t)
+	events := func() int {
+		page, err := s.Events(t.Context(), 1, store.EventFilter{}, store.PageRequest{Number: 1, Limit: 10})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return page.Total
+	}
+	for _, name := range []string{"Oldest", "Old", "New"} {
+		storetest.Create(t, s, &personnel.Calendar, "name", name, "color", "#123456")
+	}
+	c := retention.New(s, retention.Options{Clock: clock, Defaults: &bugle.Retention{Events: bugle.Keep{Rows: 1}}, Every: time.Minute})
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { defer close(done); c.Run(ctx) }()
+	defer func() { stop(); <-done }()
+	if err := clock.BlockUntilContext(ctx, 1); err != nil {
+		t.Fatal(err)
+	}
+	if n := events(); n != 3 {
+		t.Errorf("%d events are left within the minute, want 3", n)
+	}
+	clock.Advance(time.Minute + time.Millisecond)
+	rest(t, clock, func() bool { return events() == 1 })
+}
+
 func TestCleaner_goesOnAfterAnError(t *testing.T) {
 	s, clock := storetest.NewFile(t)
 	storetest.Create(t, s, &personnel.Calendar, "name", "Old", "color", "#123456")

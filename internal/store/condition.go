@@ -34,6 +34,21 @@ func (s *Store) Size(ctx context.Context) (database, wal int64, err error) {
 	return file.Size(), wal, nil
 }
 
+// Stored returns how many bytes the tables and indexes take, with what is still in SQLite's log of writes only.
+func (s *Store) Stored(ctx context.Context) (int64, error) {
+	if s.file == "" {
+		size, _, err := s.Size(ctx)
+		return size, err
+	}
+	var pages, size int64
+	for pragma, to := range map[string]*int64{"page_count": &pages, "page_size": &size} {
+		if err := s.view().one(ctx, []any{to}, "PRAGMA "+pragma); err != nil {
+			return 0, fmt.Errorf("read the size of the database: %w", err)
+		}
+	}
+	return pages * size, nil
+}
+
 // Probe reports whether the database takes changes: it makes one that changes nothing, behind those that wait.
 func (s *Store) Probe(ctx context.Context) error {
 	err := s.writer.do(ctx, func(tx *Tx) error {

@@ -34,7 +34,8 @@ type dialect interface {
 	// isShared reports whether other processes may send deliveries from the same tables.
 	isShared() bool
 
-	// refused returns the error of a statement, as a *bugle.InvalidError if what it was given cannot be kept.
+	// refused returns the error of a statement, as a *bugle.InvalidError if what it was given cannot be kept, and as ErrNoRoom
+	// or ErrAway if that is what it says.
 	refused(err error) error
 
 	// insert runs an INSERT of one row into a table whose rows get ids, and returns the row's.

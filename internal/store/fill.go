@@ -74,6 +74,77 @@ func (s *Store) FillLog(ctx context.Context, organizationID int64, n int) error 
 	return nil
 }
 
+// finishedStep is how many finished deliveries a transaction of FillFinished has.
+const finishedStep = 100000
+
+// FillFinished writes n events, each with a delivery that arrived and its attempt, spread over the 30 days before now:
+// a log as it is after a long time, for measurements. Its webhooks are the organization's, by turns,
+// whatever they subscribe to. PostgreSQL counts what is in the
+// tables afterwards, as it would by and by. From time to time written is called with how many there are.
+func (s *Store) FillFinished(ctx context.Context, organizationID int64, n int, written func(n int)) error {
+	now := s.now()
+	step := (30 * 24 * time.Hour).Microseconds() / int64(n+1)
+	for done := 0; done < n; done += finishedStep {
+		count := min(finishedStep, n-done)
+		begun := now.AddDate(0, 0, -30).UnixMicro() + int64(done)*step
+		if err := s.Update(ctx, func(tx *Tx) error { return tx.fillFinished(organizationID, count, begun, step) }); err != nil {
+			return fmt.Errorf("fill the log: %w", err)
+		}
+		written(done + count)
+	}
+	if s.file != "" {
+		return nil
+	}
+	if err := s.writer.do(ctx, func(tx *Tx) error { return tx.exec("ANALYZE") }, results); err != nil {
+		return fmt.Errorf("analyze the tables: %w", err)
+	}
+	return nil
+}
+
+func (tx *Tx) fillFinished(organizationID int64, n int, begun, step int64) error {
+	const numbers = "WITH RECURSIVE n (i) AS (SELECT CAST(1 AS BIGINT) UNION ALL SELECT i + 1 FROM n WHERE i < $1), "
+	textBytes := tx.w.dialect.textBytes
+	var event, delivery int64
+	for table, last := range map[string]*int64{"events": &event, "deliveries": &delivery} {
+		if err := tx.one([]any{last}, tx.w.dialect.lastID(), table); err != nil {
+			return err
+		}
+	}
+	for _, query := range []struct {
+		text string
+		args []any
+	}{
+		{numbers + `one (x) AS (SELECT 1)
+			INSERT INTO events (id, organization_id, name, resource_kind, resource_id, request_id, trace_id, causer_id, created_us, envelope)
+			SELECT $2 + i, CAST($3 AS BIGINT), 'user.updated', 'user', 1 + i % 5000, SUBSTR(CAST(100000000 + ($2 + i) * 2654435 % 99999989 AS TEXT), 2) || '-6f0a-4c8e-9d55-' || SUBSTR(CAST(1000000000000 + $2 + i AS TEXT), 2),
+			       '2c1d7a52-53a6-4f5c-8f43-7f6f7b0d9e21', 1 + i % 200, $4 + i * $5, ` + textBytes(`'{"event":"user.updated","created":"2026-01-14T12:00:00.123456Z","data":{"id":' || i || ',"name":"Jane Roe","notes":"`+strings.Repeat("00", 100)+`"},"changes":{}}'`) + `
+			FROM n ORDER BY i`,
+			[]any{n, event, organizationID, begun, step}},
+		{numbers + `w (place, id, last) AS (
+				SELECT ROW_NUMBER() OVER (ORDER BY webhooks.id) - 1, webhooks.id, lanes.last_sequence
+				FROM webhooks JOIN lanes ON lanes.webhook_id = webhooks.id WHERE webhooks.organization_id = $2 AND channel = '')
+			INSERT INTO deliveries (id, organization_id, webhook_id, event_id, sequence, state, order_us, next_attempt_us, attempts, created_us, finished_us)
+			SELECT $3 + i, CAST($2 AS BIGINT), w.id, $4 + i, w.last + 1 + (i - 1) / hooks.n, 2, $5 + i * $6, 0, 1, $5 + i * $6, $5 + i * $6 + 40000
+			FROM n CROSS JOIN (SELECT COUNT(*) AS n FROM w) AS hooks JOIN w ON w.place = (i - 1) % hooks.n ORDER BY i`,
+			[]any{n, organizationID, delivery, event, begun, step}},
+		{`INSERT INTO attempts (delivery_id, number, started_us, duration_us, method, url, status_code, reason, error_kind, error_message, response_headers, response_body, response_truncated, remote_address)
+			SELECT id, 1, created_us, 1000 + (id * 7919) % 200000, 'POST', 'https://example.com/hook', 200, '', '', '', '{"Content-Type":["text/plain"],"Date":["Wed, 14 Jan 2026 12:00:00 GMT"]}', ` + textBytes(`'ok'`) + `, FALSE, '192.0.2.1:443'
+			FROM deliveries WHERE id > $1 ORDER BY id`,
+			[]any{delivery}},
+		{"UPDATE lanes SET last_sequence = COALESCE((SELECT MAX(sequence) FROM deliveries d WHERE d.webhook_id = lanes.webhook_id), last_sequence)", nil},
+	} {
+		if err := tx.exec(query.text, query.args...); err != nil {
+			return err
+		}
+	}
+	for table, last := range map[string]int64{"events": event, "deliveries": delivery} {
+		if err := tx.w.dialect.keepID(tx, table, last+int64(n)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // fillStats writes as much as 400 days of hours and two of minutes come to.
 func (tx *Tx) fillStats(organizationID, now int64, n int) error {
 	each := max(n/720, 1)

@@ -147,6 +147,59 @@ func (s *Store) NextRetry(ctx context.Context) (time.Time, error) {
 	return fromMicroseconds(*at), nil
 }
 
+// hastenBatch is about how many deliveries one transaction of Hasten moves.
+const hastenBatch = 1000
+
+// Hasten ends the waits for retries, of this node's deliveries, earlier by so much, because the clock was set back. It
+// returns how many waits those are.
+func (s *Store) Hasten(ctx context.Context, by time.Duration) (int, error) {
+	n, err := s.hastenOrdered(ctx, by)
+	// From the earliest on: what was moved is earlier than those that are left, and not found again.
+	for after := s.now().UnixMicro(); err == nil; {
+		var to *int64
+		err = s.view().one(ctx, []any{&to}, `
+			SELECT MAX(next_attempt_us)
+			FROM   (SELECT next_attempt_us FROM deliveries WHERE state = 1 AND next_attempt_us > $1 ORDER BY next_attempt_us LIMIT $2) AS next`, after, hastenBatch)
+		if err != nil || to == nil {
+			break
+		}
+		err = s.writer.do(ctx, func(tx *Tx) error {
+			own, args := s.ownSlices("webhook_id", 4)
+			moved, err := tx.count("UPDATE deliveries SET next_attempt_us = next_attempt_us - $1 WHERE state = 1 AND next_attempt_us > $2 AND next_attempt_us <= $3"+own,
+				append([]any{by.Microseconds(), after, *to}, args...)...)
+			n += int(moved)
+			return err
+		}, results)
+		after = *to
+	}
+	if err != nil {
+		return n, fmt.Errorf("move retries: %w", err)
+	}
+	return n, nil
+}
+
+// hastenOrdered is Hasten for ordered lanes, where what waits for its retry is due and at the head.
+func (s *Store) hastenOrdered(ctx context.Context, by time.Duration) (n int, err error) {
+	err = s.writer.do(ctx, func(tx *Tx) error {
+		own, args := s.ownSlices("webhook_id", 3)
+		return tx.each(func(scan func(to ...any) error) error {
+			var id int64
+			err := scan(&id)
+			n++
+			tx.committed.Webhooks = append(tx.committed.Webhooks, id)
+			return err
+		}, `
+			UPDATE deliveries
+			SET    next_attempt_us = next_attempt_us - $1
+			WHERE  state = 0 AND attempts > attempts_before AND next_attempt_us > $2 AND id IN (
+				SELECT (SELECT d.id FROM deliveries d WHERE d.state = 0 AND d.webhook_id = w.id ORDER BY d.order_us, d.id LIMIT 1)
+				FROM   webhooks w
+				WHERE  w.ordered)`+own+`
+			RETURNING webhook_id`, append([]any{by.Microseconds(), tx.now.UnixMicro()}, args...)...)
+	}, results)
+	return n, err
+}
+
 // A Result is an attempt that ended, and how its delivery stands.
 type Result struct {
 	DeliveryID int64

@@ -298,6 +298,60 @@ func TestPromote(t *testing.T) {
 	})
 }
 
+// When the clock was set back, what waits for a retry is due that much earlier, and nothing else is.
+func TestHasten(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store, clock *clockwork.FakeClock) {
+		const many = 1200 // more than one transaction moves
+		plain := storetest.AddWebhook(t, s, "https://example.com/hook", nil).ID
+		ordered := storetest.AddWebhook(t, s, "https://example.com/hook", func(w *bugle.Webhook) { w.Ordered = true }).ID
+		storetest.Change(t, s, func(tx *store.Tx) error {
+			for range many {
+				if err := addCalendar("?")(tx); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		start := clock.Now()
+		var failed []store.Result
+		for i, d := range due(t, s, plain) {
+			failed = append(failed, result(delivery(t, s, d.ID), 500, bugle.Outcome{State: bugle.Pending, NextAt: start.Add(time.Hour + time.Duration(i/3)*time.Second)}))
+		}
+		last := failed[len(failed)-1].Outcome.NextAt
+		passed := failed[0].DeliveryID
+		failed[0].Outcome.NextAt = start.Add(-time.Second)
+		head := due(t, s, ordered)[0].ID
+		inOrder := result(delivery(t, s, head), 500, bugle.Outcome{State: bugle.Pending, NextAt: start.Add(time.Hour)})
+		inOrder.Ordered = true
+		record(t, s, append(failed, inOrder)...)
+		var told []int64
+		s.Notify(func(c store.Committed) { told = append(told, c.Webhooks...) })
+
+		n, err := s.Hasten(t.Context(), 50*time.Minute)
+		if want := len(failed); err != nil || n != want {
+			t.Errorf("moved were %d, %v, want %d", n, err, want)
+		}
+		for _, r := range failed[1:] {
+			if d := delivery(t, s, r.DeliveryID); !d.NextAttemptAt.Equal(r.Outcome.NextAt.Add(-50 * time.Minute).Truncate(time.Microsecond)) {
+				t.Fatalf("delivery %d, which waited until %s, waits until %s", d.ID, r.Outcome.NextAt, d.NextAttemptAt)
+			}
+		}
+		if d := delivery(t, s, passed); !d.NextAttemptAt.Equal(start.Add(-time.Second)) {
+			t.Errorf("what was due already is due at %s", d.NextAttemptAt)
+		}
+		if d := delivery(t, s, head); !d.NextAttemptAt.Equal(start.Add(10 * time.Minute)) {
+			t.Errorf("the head of the ordered lane is due at %s", d.NextAttemptAt)
+		}
+		if !slices.Equal(told, []int64{ordered}) {
+			t.Errorf("told of were the lanes %d, want %d, whose head is in memory", told, ordered)
+		}
+		clock.Advance(last.Sub(start))
+		if n, err := s.Hasten(t.Context(), time.Hour); err != nil || n != 0 {
+			t.Errorf("once everything is due, moved were %d, %v", n, err)
+		}
+	})
+}
+
 func TestRecord_outcomes(t *testing.T) {
 	later := storetest.Start.Add(time.Hour)
 	tests := []struct {

@@ -180,7 +180,9 @@ var (
 
 // statement finds the few spots that PostgreSQL writes otherwise.
 func (postgres) statement(query string) string {
-	query = idsIn.ReplaceAllString(query, `= ANY (CAST(TRANSLATE($$$1, '[]', '{}') AS BIGINT[]))`)
+	// The subquery keeps the planner from counting the ids: it would read all of a table of which it knows nothing yet,
+	// such as after a large import.
+	query = idsIn.ReplaceAllString(query, `= ANY (ARRAY(SELECT UNNEST(CAST(TRANSLATE($$$1, '[]', '{}') AS BIGINT[]))))`)
 	query = greatest.ReplaceAllStringFunc(query, func(m string) string { return greatestOf[m[1:3]] + m[4:] })
 	query = noIndex.ReplaceAllString(query, "$1$2")
 	return strings.ReplaceAll(query, " LIKE ", " ILIKE ")
@@ -218,6 +220,13 @@ var lockChanges = fmt.Sprintf("SELECT SETVAL('lane_places', GREATEST(NEXTVAL('la
 // written, and places in lanes are given out in the order of commits, so that whoever reads a lane behind a place misses
 // nothing. The results of attempts need not be on the disk before the commit returns.
 func (d postgres) begin(w *writer, u urgency) error {
+	if err := d.lock(w, u); err != nil {
+		return fmt.Errorf("%w: %w", ErrAway, err)
+	}
+	return nil
+}
+
+func (postgres) lock(w *writer, u urgency) error {
 	err := w.exec("BEGIN")
 	if err != nil { // the server was started again, or the connection cut
 		if err := w.reconnect(); err != nil {
@@ -250,11 +259,21 @@ func (postgres) end(w *writer) error {
 	return w.exec("SELECT SETVAL('lane_places', $1)", w.last)
 }
 
-// refused knows the one character that texts cannot hold, in a text or as an escape in JSON.
+// refused knows the one character that texts cannot hold, in a text or as an escape in JSON, a disk that is full, and a
+// server to which there is no connection.
 func (postgres) refused(err error) error {
 	var e *pgconn.PgError
-	if errors.As(err, &e) && (e.Code == "22021" || e.Code == "22P05") { // character_not_in_repertoire, untranslatable_character
-		return bugle.Invalid("", "A text has the character NUL (U+0000), which cannot be kept or searched for. Send it without.")
+	if errors.As(err, &e) {
+		switch e.Code {
+		case "22021", "22P05": // character_not_in_repertoire, untranslatable_character
+			return bugle.Invalid("", "A text has the character NUL (U+0000), which cannot be kept or searched for. Send it without.")
+		case "53100": // disk_full
+			return fmt.Errorf("%w: %w", ErrNoRoom, err)
+		}
+	}
+	var unconnected *pgconn.ConnectError
+	if errors.As(err, &unconnected) {
+		return fmt.Errorf("%w: %w", ErrAway, err)
 	}
 	return err
 }

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"database/sql"
 	"errors"
 	"fmt"
 	"os"
@@ -51,6 +52,55 @@ func TestPostgres_connectsAgain(t *testing.T) {
 	}
 	if got := storetest.Create(t, s, &personnel.Rank, "name", "Corporal"); count(t, s, "ranks") != 1 || got.Get("name") != "Corporal" {
 		t.Errorf("there are %d ranks, want the one that was written after the cut", count(t, s, "ranks"))
+	}
+}
+
+// Without a connection changes and reads say that the database is away, and nothing needs a restart.
+func TestPostgres_away(t *testing.T) {
+	onPostgres(t)
+	database := storetest.Database(t)
+	s := storetest.Open(t, database, store.Options{})
+	admin, err := sql.Open("pgx", os.Getenv("BUGLE_TEST_POSTGRES"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer admin.Close()
+	name := database[strings.LastIndex(database, "/")+1:]
+	name, _, _ = strings.Cut(name, "?")
+	for _, statement := range []string{"ALTER DATABASE " + name + " ALLOW_CONNECTIONS false", "SELECT PG_TERMINATE_BACKEND(pid) FROM pg_stat_activity WHERE datname = '" + name + "'"} {
+		if _, err := admin.Exec(statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	change := func() error {
+		return s.Update(t.Context(), func(tx *store.Tx) error {
+			_, err := tx.Create(storetest.Actor(), &personnel.Rank, value.Map("name", "Sergeant"))
+			return err
+		})
+	}
+	for range 2 {
+		if err := change(); !errors.Is(err, store.ErrAway) {
+			t.Errorf("a change without a connection has the error %v, want %v", err, store.ErrAway)
+		}
+	}
+	read := func() error {
+		_, err := s.Organization(t.Context(), 1)
+		return err
+	}
+	for range 20 { // those connections of the pool that were cut say so themselves
+		err = read()
+	}
+	if !errors.Is(err, store.ErrAway) {
+		t.Errorf("a read without a connection has the error %v, want %v", err, store.ErrAway)
+	}
+	if _, err := admin.Exec("ALTER DATABASE " + name + " ALLOW_CONNECTIONS true"); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(change(), read()); err != nil {
+		t.Error(err)
+	}
+	if n := count(t, s, "ranks"); n != 1 {
+		t.Errorf("there are %d ranks, want the one that was written afterwards", n)
 	}
 }
 

@@ -73,9 +73,6 @@ const (
 	removeAtOnce = 200
 	// lookAtOnce is how many rows one step looks at.
 	lookAtOnce = 1000
-	// keepAnyway is how long what has ended is kept however many rows are to be kept: attempts that were under way
-	// when their delivery was cancelled are recorded, and people see what has just happened.
-	keepAnyway = time.Hour
 )
 
 // Removed is how many rows were deleted.
@@ -88,6 +85,10 @@ type Removed struct {
 type Sweep struct {
 	store    *Store
 	defaults bugle.Retention
+
+	// KeepAnyway is how long what has ended is kept however many rows are to be kept: an hour, so that attempts that were
+	// under way when their delivery was cancelled are recorded, and people see what has just happened.
+	KeepAnyway time.Duration
 
 	now          time.Time
 	organization int64
@@ -114,7 +115,7 @@ type bounds struct{ before, upTo, floor int64 }
 
 // NewSweep returns a Sweep. The defaults are for what organizations have not decided.
 func (s *Store) NewSweep(defaults bugle.Retention) *Sweep {
-	return &Sweep{store: s, defaults: defaults, positions: map[position]int64{}}
+	return &Sweep{store: s, defaults: defaults, KeepAnyway: time.Hour, positions: map[position]int64{}}
 }
 
 // Begin goes back to the first organization. A full sweep looks again at those old rows that had to stay earlier,
@@ -248,7 +249,7 @@ func (w *Sweep) next(ctx context.Context) (more bool, err error) {
 		if keep == (bugle.Keep{}) {
 			continue
 		}
-		w.bounds = bounds{floor: w.now.Add(-keepAnyway).UnixMicro()}
+		w.bounds = bounds{floor: w.now.Add(-w.KeepAnyway).UnixMicro()}
 		if keep.Days > 0 {
 			w.bounds.before = w.now.AddDate(0, 0, -keep.Days).UnixMicro()
 		}

@@ -14,7 +14,8 @@ import (
 	"strings"
 
 	"github.com/gofrs/flock"
-	_ "modernc.org/sqlite" // registers the driver "sqlite"
+	driver "modernc.org/sqlite" // registers itself as "sqlite"
+	codes "modernc.org/sqlite/lib"
 
 	"github.com/buglehq/bugle"
 )
@@ -162,7 +163,14 @@ func positional(query string) string {
 	}
 }
 
-func (sqlite) refused(err error) error { return err }
+// refused knows the errors of a disk that is full: of the file and its log, and of the index of the log.
+func (sqlite) refused(err error) error {
+	var e *driver.Error
+	if errors.As(err, &e) && (e.Code() == codes.SQLITE_FULL || e.Code() == codes.SQLITE_IOERR_SHMSIZE) {
+		return fmt.Errorf("%w: %w", ErrNoRoom, err)
+	}
+	return err
+}
 
 func (sqlite) inserting(query string) string { return query }
 

@@ -84,6 +84,13 @@ type Commit struct {
 // ErrInUse is returned by Open when a server has the database and another cannot have it too.
 var ErrInUse = errors.New("the database is in use by another server")
 
+// ErrNoRoom and ErrAway arrive wrapped, and say why the database takes no changes now: there is no room for them where it is
+// kept, or it cannot be reached. Nothing was changed.
+var (
+	ErrNoRoom = errors.New("there is no room for it")
+	ErrAway   = errors.New("the database cannot be reached")
+)
+
 // Open opens the database and brings its tables up to date. The name is "sqlite:" and a path, where the file and its
 // folder are made if there are none, or the address of a PostgreSQL database, "postgres://user:password@host/database".
 func Open(ctx context.Context, name string, o Options) (*Store, error) {
