@@ -1350,8 +1350,9 @@ func TestEngine_retriesFollowTheClock(t *testing.T) {
 			r.await(id, bugle.Pending, n+1)
 		}
 		clock.Set(by)
-		if n == 1 { // set forward: they are due when they were to be, or earlier
-			r.advance(10 * time.Second)
+		if n == 1 || n == 3 { // set forward: they are due when they were to be, or earlier
+			fake.Advance(10 * time.Second)
+			signal(r.engine.wakeLoop)
 			continue
 		}
 		r.advance(9 * time.Second)
