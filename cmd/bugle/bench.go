@@ -205,6 +205,9 @@ func (c *benchCommand) newDatabase(ctx context.Context, dir string) (name string
 	return store.NewDatabase(ctx, c.Database, fmt.Sprintf("bugle_bench_%d_%d", os.Getpid(), databases.Add(1)))
 }
 
+// keysIn is the file of keys that a run keeps in its folder, whatever its database is.
+func keysIn(dir string) secrets.Source { return secrets.File(filepath.Join(dir, "secrets.key")) }
+
 func (b *bench) measure(ctx context.Context) (f *figures, err error) {
 	f = &figures{Deliveries: b.Deliveries / b.Webhooks * b.Webhooks, Webhooks: b.Webhooks, Hang: b.Hang, Waiting: b.Waiting}
 	name, drop, err := b.newDatabase(ctx, b.dir)
@@ -222,11 +225,7 @@ func (b *bench) measure(ctx context.Context) (f *figures, err error) {
 		metrics.Attempt(r, time.Now())
 		b.attempted(r)
 	}
-	keys, err := secrets.NewMemory()
-	if err != nil {
-		return nil, err
-	}
-	if b.db, err = store.Open(ctx, name, store.Options{Node: "bench", Secrets: keys, BaseURL: "http://127.0.0.1", OnCommit: metrics.Commit}); err != nil {
+	if b.db, err = store.Open(ctx, name, store.Options{Node: "bench", Secrets: keysIn(b.dir), BaseURL: "http://127.0.0.1", OnCommit: metrics.Commit}); err != nil {
 		return nil, err
 	}
 	defer b.db.Close()

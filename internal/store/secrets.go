@@ -226,25 +226,22 @@ func (s *Store) beginSecrets(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	if len(known) > 0 {
-		s.seals.mu.Lock()
-		_, err = s.seals.reread(ctx)
-		s.seals.mu.Unlock()
-	} else {
-		err = s.Update(ctx, func(tx *Tx) error {
-			known, err := selectSecretKeys(ctx, tx.view()) // another node may have been first
+	if len(known) == 0 {
+		made := s.Update(ctx, func(tx *Tx) error {
+			known, err := selectSecretKeys(ctx, tx.view())
 			if err != nil || len(known) > 0 {
 				return err
 			}
 			_, err = tx.firstKey(ctx)
 			return err
 		})
-		if err == nil {
-			s.seals.mu.Lock()
-			_, err = s.seals.reread(ctx)
-			s.seals.mu.Unlock()
-		}
+		if known, err = selectSecretKeys(ctx, s.view()); err != nil || len(known) == 0 {
+			return errors.Join(made, err)
+		} // or another node was first, with a key of its own, and the next lines say so
 	}
+	s.seals.mu.Lock()
+	_, err = s.seals.reread(ctx)
+	s.seals.mu.Unlock()
 	if err != nil {
 		return err
 	}

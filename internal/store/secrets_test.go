@@ -14,6 +14,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -177,6 +178,44 @@ func TestSecrets_key(t *testing.T) {
 	fresh := storetest.Database(t)
 	database = fresh
 	wantRefused(secrets.Env("NOT_SET_AT_ALL"), "NOT_SET_AT_ALL is not set", "bugle secrets new")
+}
+
+// Of nodes that start at once with a new database and files of their own, one makes the key, and the others say that they
+// have another.
+func TestSecrets_nodesThatStartAtOnce(t *testing.T) {
+	if !storetest.OnPostgres() {
+		t.Skip("one server has a file of SQLite at a time")
+	}
+	database, folder := storetest.Database(t), t.TempDir()
+	start := func(i int, file string) error {
+		s, err := store.Open(t.Context(), database, store.Options{Node: fmt.Sprint("node", i), Secrets: secrets.File(filepath.Join(folder, file))})
+		if err == nil {
+			err = s.Close()
+		}
+		return err
+	}
+	refused := make([]error, 8)
+	var all sync.WaitGroup
+	for i := range refused {
+		all.Go(func() { refused[i] = start(i, fmt.Sprint(i, ".key")) })
+	}
+	all.Wait()
+	var first []int
+	for i, err := range refused {
+		if err == nil {
+			first = append(first, i)
+		} else if !strings.Contains(err.Error(), "has other keys: put the right one there, the same for every server") && !strings.Contains(err.Error(), "has none") {
+			t.Errorf("node %d: %v", i, err)
+		}
+	}
+	if len(first) != 1 {
+		t.Fatalf("%d have started: %v", first, refused)
+	}
+	for i := range refused {
+		if err := start(i, fmt.Sprint(first[0], ".key")); err != nil {
+			t.Errorf("node %d with the key of the first: %v", i, err)
+		}
+	}
 }
 
 // Another key with the id of the right one is told from it.
