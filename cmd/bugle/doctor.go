@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/buglehq/bugle/internal/secrets"
 	"github.com/buglehq/bugle/internal/spelling"
 	"github.com/buglehq/bugle/internal/store"
 )
@@ -92,11 +93,14 @@ func (c *doctorCommand) Run(ctx context.Context, out *output) error {
 }
 
 // configuration looks at what bugle serve would be told by the environment.
-func (*doctorCommand) configuration(e *examination) {
+func (c *doctorCommand) configuration(e *examination) {
 	known := variables()
 	for _, setting := range os.Environ() {
 		name, _, _ := strings.Cut(setting, "=")
 		if !strings.HasPrefix(name, "BUGLE_") || strings.HasPrefix(name, "BUGLE_TEST_") || slices.Contains(known, name) {
+			continue
+		}
+		if keys, is := c.SecretsKey.Source.(secrets.Env); is && name == string(keys) {
 			continue
 		}
 		lower := make([]string, len(known))
@@ -219,8 +223,11 @@ func (c *doctorCommand) secrets(ctx context.Context, e *examination, db *store.S
 	switch {
 	case status.KeysError != nil:
 		e.add("secrets", "wrong", "%v", status.KeysError)
+		if status.Unreadable > 0 {
+			e.add("secrets", "wrong", "so the secrets of %d webhooks and channels cannot be read: %s", status.Unreadable, unreadable(status))
+		}
 	case status.Unreadable > 0:
-		e.add("secrets", "wrong", "the secrets of %d webhooks and channels do not open: bugle doctor --prove says which; bugle secrets reset gives them up", status.Unreadable)
+		e.add("secrets", "wrong", "the secrets of %d webhooks and channels do not open (bugle secrets reset gives them up): %s", status.Unreadable, unreadable(status))
 	case len(status.Keys) == 0:
 		e.add("secrets", "ok", "nothing is encrypted yet; keys are read from %s", status.Source)
 	default:
@@ -233,6 +240,21 @@ func (c *doctorCommand) secrets(ctx context.Context, e *examination, db *store.S
 		e.add("secrets", "note", "%s", status.Warning)
 	}
 	return nil
+}
+
+// unreadable names what does not open.
+func unreadable(status store.SecretsStatus) string {
+	names := make([]string, len(status.First))
+	for i, u := range status.First {
+		names[i] = u.String()
+		if status.KeysError == nil { // which else is the reason
+			names[i] += ": " + u.Reason
+		}
+	}
+	if more := status.Unreadable - len(names); more > 0 {
+		names = append(names, fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(names, "; ")
 }
 
 // fileFindings looks at the file of SQLite.

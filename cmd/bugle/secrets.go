@@ -86,7 +86,7 @@ func (c *secretsStatusCommand) Run(ctx context.Context, out *output) error {
 		return err
 	}
 	if status.KeysError == nil && status.Unreadable > 0 {
-		return fmt.Errorf("the secrets of %d webhooks and channels do not open", status.Unreadable)
+		return fmt.Errorf("the secrets of %d webhooks and channels do not open: %s", status.Unreadable, unreadable(status))
 	}
 	return status.KeysError
 }
@@ -159,7 +159,7 @@ func (d database) use(ctx context.Context, db *store.Store, id secrets.KeyID, ou
 	}
 	fmt.Fprintf(out.Stdout, "The secrets of %d webhooks and channels were encrypted anew, with key %d. \"bugle secrets prune\" removes the keys that nothing needs.\n", done, id)
 	if failed > 0 {
-		return incompleteError(fmt.Sprintf("the secrets of %d webhooks and channels do not open: \"bugle doctor --prove\" says which", failed))
+		return incompleteError(fmt.Sprintf("the secrets of %d webhooks and channels do not open: \"bugle doctor\" says which", failed))
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"database/sql"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -87,7 +88,7 @@ func TestSecrets_rotateBesideTheServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	stdout, _ = mustRun(t, 1, "doctor", "--database", database)
-	if !strings.Contains(stdout, "has other keys") {
+	if !strings.Contains(stdout, "has other keys") || !strings.Contains(stdout, `the secrets of 1 webhooks and channels cannot be read: webhook 1 "y" of organization 1`) {
 		t.Errorf("doctor says %s", stdout)
 	}
 	if err := os.Remove(file); err != nil {
@@ -115,12 +116,58 @@ func TestSecrets_rotateBesideTheServer(t *testing.T) {
 	}
 }
 
+// The doctor says whose secrets were damaged, and why they do not open.
+func TestDoctor_secretsThatDoNotOpen(t *testing.T) {
+	t.Setenv("BUGLE_SECRETS_KEY", "")
+	database, key := newDatabase(t)
+	p := startServer(t, database)
+	for range 22 {
+		p.mustCall(t, key, "POST", "/v2/webhooks", `{"name":"x","url":"https://example.com"}`, 201)
+	}
+	p.stop(t)
+	db, err := sql.Open("sqlite", strings.TrimPrefix(database, "sqlite:"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.Exec("UPDATE webhooks SET sealed = (SELECT sealed FROM webhooks WHERE id = 1) WHERE id > 1"); err != nil {
+		t.Fatal(err)
+	}
+	wrong := func(name string, args ...string) string {
+		t.Helper()
+		stdout, stderr := mustRun(t, 1, append(args, "--database", database)...)
+		for _, want := range []string{`webhook 2 "x" of organization 1: it does not open with key `, "it was changed, or belongs to something else", `webhook 21 "x"`, "and 1 more"} {
+			if !strings.Contains(stdout+stderr, want) {
+				t.Errorf("%s says %s%s, want %s", name, stdout, stderr, want)
+			}
+		}
+		return stdout + stderr
+	}
+	said := wrong("doctor", "doctor") + wrong("status", "secrets", "status")
+	if strings.Contains(said, "webhook 1 ") || strings.Contains(said, "webhook 22 ") {
+		t.Errorf("they say %s", said)
+	}
+	// The others still work, and these do again once they are given up.
+	p = startServer(t, database)
+	p.mustCall(t, key, "GET", "/v2/webhooks/1/secret", "", 200)
+	p.mustCall(t, key, "GET", "/v2/webhooks/2", "", 500)
+	p.stop(t)
+	if !strings.Contains(p.log.String(), "the secrets of webhook 2 cannot be read: it does not open with key ") {
+		t.Errorf("the log is %s", p.log)
+	}
+	stdout, _ := mustRun(t, 0, "secrets", "reset", "--database", database, "--yes")
+	if !strings.Contains(stdout, "21 webhooks and channels were reset") {
+		t.Errorf("reset says %s", stdout)
+	}
+	mustRun(t, 0, "doctor", "--database", database, "--prove")
+}
+
 // Where commands cannot write the keys, they print them for whoever can.
 func TestSecrets_elsewhere(t *testing.T) {
 	database, key := newDatabase(t)
 	text, _ := mustRun(t, 0, "secrets", "new")
-	t.Setenv("THE_KEYS", text)
-	t.Setenv("BUGLE_SECRETS_KEY", "env:THE_KEYS")
+	t.Setenv("BUGLE_KEYS", text)
+	t.Setenv("BUGLE_SECRETS_KEY", "env:BUGLE_KEYS")
 	p := startServer(t, database)
 	p.mustCall(t, key, "POST", "/v2/webhooks", `{"name":"x","url":"https://example.com","secret":"the-secret-of-the-test"}`, 201)
 	_, stderr := mustRun(t, 1, "secrets", "rotate", "--database", database)
@@ -133,11 +180,14 @@ func TestSecrets_elsewhere(t *testing.T) {
 	}
 	more, _ := mustRun(t, 0, "secrets", "add", "--database", database)
 	p.stop(t)
-	t.Setenv("THE_KEYS", more)
+	t.Setenv("BUGLE_KEYS", more)
 	p = startServer(t, database)
 	mustRun(t, 0, "secrets", "use", "--database", database)
 	p.mustCall(t, key, "PUT", "/v2/webhooks/1", `{"name":"y"}`, 200)
 	left, _ := mustRun(t, 0, "secrets", "prune", "--database", database)
+	if stdout, _ := mustRun(t, 0, "doctor", "--database", database); strings.Contains(stdout, "no option has the name") {
+		t.Errorf("doctor says %s", stdout)
+	}
 	p.stop(t)
 
 	// The same keys from a program.

@@ -99,8 +99,8 @@ func (s *seals) read(ctx context.Context, known []SecretKey) (*secrets.Keys, err
 	}
 	for _, k := range known {
 		if !keys.Has(k.ID) {
-			return nil, fmt.Errorf("the secrets in the database are encrypted with the key %s, and %s has other keys: put the right one there, the same for every server, or say where it is by --secrets-key; if it is lost, \"bugle secrets reset\" gives up the secrets",
-				strings.Join(ids, ", "), s.source)
+			return nil, fmt.Errorf("the secrets in the database are encrypted with the key %s, and %s has other keys, without %d: put the right one there, the same for every server, or say where it is by --secrets-key; if it is lost, \"bugle secrets reset\" gives up the secrets",
+				strings.Join(ids, ", "), s.source, k.ID)
 		}
 		if text, err := keys.Open(k.proof, []byte(aboutProof)); err != nil || string(text) != aboutProof {
 			return nil, fmt.Errorf("the key %d in %s is another than that of the same id which the secrets in the database are encrypted with: put the right one there", k.ID, s.source)
@@ -409,9 +409,30 @@ type SecretsStatus struct {
 	Unused     []secrets.KeyID // of the source, which the database does not know: they were added for later
 	Plain      int             // how many webhooks and channels have secrets that are not encrypted yet
 	Unreadable int             // how many have secrets that do not open
+	First      []Unreadable    // of those, by their ids; no more than maxUnreadable
 	Warning    string          // of how the keys are kept; empty: well
 	KeysError  error           // why the keys cannot be read; nil: they can
 }
+
+// Unreadable is a webhook or a channel whose secrets do not open.
+type Unreadable struct {
+	ID             int64 // of the webhook, or of the lane of a channel
+	OrganizationID int64
+	Channel        string // empty: a webhook
+	Name           string // of the webhook
+	Reason         string
+}
+
+// String says whose secrets they are.
+func (u Unreadable) String() string {
+	if u.Channel != "" {
+		return fmt.Sprintf("the channel %s of organization %d", u.Channel, u.OrganizationID)
+	}
+	return fmt.Sprintf("webhook %d %q of organization %d", u.ID, u.Name, u.OrganizationID)
+}
+
+// maxUnreadable is how many a status names.
+const maxUnreadable = 20
 
 // SecretsStatus looks at all secrets. It only reads.
 func (s *Store) SecretsStatus(ctx context.Context) (SecretsStatus, error) {
@@ -430,16 +451,28 @@ func (s *Store) SecretsStatus(ctx context.Context) (SecretsStatus, error) {
 		status.KeysError = err
 	}
 	count := map[secrets.KeyID]int{}
-	err = s.eachSealed(ctx, nil, func(_ int64, key secrets.KeyID, plain bool, wrong error) {
+	err = s.eachSealed(ctx, nil, func(id int64, key secrets.KeyID, plain bool, wrong error) {
 		switch {
 		case plain:
 			status.Plain++
 			return
 		case wrong != nil:
 			status.Unreadable++
+			if len(status.First) < maxUnreadable {
+				status.First = append(status.First, Unreadable{ID: id, Reason: wrong.Error()})
+			}
 		}
 		count[key]++
 	})
+	for i := range status.First {
+		u := &status.First[i]
+		if err == nil {
+			err = s.view().one(ctx, []any{&u.OrganizationID, &u.Channel, &u.Name}, "SELECT organization_id, channel, name FROM webhooks WHERE id = $1", u.ID)
+		}
+		if errors.Is(err, bugle.ErrNotFound) {
+			err = nil // it was deleted meanwhile
+		}
+	}
 	if err != nil {
 		return status, fmt.Errorf("read secrets: %w", err)
 	}

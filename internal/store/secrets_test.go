@@ -204,7 +204,7 @@ func TestSecrets_nodesThatStartAtOnce(t *testing.T) {
 	for i, err := range refused {
 		if err == nil {
 			first = append(first, i)
-		} else if !strings.Contains(err.Error(), "has other keys: put the right one there, the same for every server") && !strings.Contains(err.Error(), "has none") {
+		} else if !strings.Contains(err.Error(), "put the right one there, the same for every server") && !strings.Contains(err.Error(), "has none") {
 			t.Errorf("node %d: %v", i, err)
 		}
 	}
