@@ -1563,3 +1563,38 @@ func TestEngine_holdKeepsDeliveries(t *testing.T) {
 		t.Errorf("the receiver has had %d requests, want 5", n)
 	}
 }
+
+// Webhooks whose secrets cannot be read keep nobody from being read, and go on once they can be.
+func TestEngine_secretsThatCannotBeRead(t *testing.T) {
+	r := newRig(t)
+	to := r.receiver(status(200))
+	var broken []*bugle.Webhook
+	for range 3 * loaders {
+		broken = append(broken, r.hook(to.URL, nil))
+	}
+	well := r.hook(to.URL, nil)
+	r.sql("CREATE TABLE kept AS SELECT id, sealed FROM webhooks")
+	var owed []int64
+	for _, w := range broken {
+		owed = append(owed, r.sendOne(w))
+	}
+	r.sql("UPDATE webhooks SET sealed = (SELECT sealed FROM kept WHERE id = ?) WHERE id <> ?", well.ID, well.ID)
+	r.start()
+	for _, w := range broken {
+		r.until("a lane to be put off", func() bool {
+			return r.locked(func() bool {
+				l := r.engine.lanes[w.ID]
+				return l != nil && !l.loading && l.stale && l.wakesAt.Equal(r.clock.Now().Add(unreadablePause))
+			})
+		})
+	}
+	r.await(r.sendOne(well), bugle.Delivered, 1)
+	if to.len() != 1 {
+		t.Errorf("%d requests were sent, want 1", to.len())
+	}
+	r.sql("UPDATE webhooks SET sealed = (SELECT sealed FROM kept WHERE kept.id = webhooks.id)")
+	r.advance(unreadablePause)
+	for _, id := range owed {
+		r.await(id, bugle.Delivered, 1)
+	}
+}

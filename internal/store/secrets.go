@@ -293,7 +293,7 @@ func (s *Store) resealAll(ctx context.Context, which string, step func(done int)
 				after = id
 				n++
 				w, err := findWebhook(ctx, tx.view(), "WHERE w.id = $1", id)
-				if unreadable := (*unreadableError)(nil); errors.As(err, &unreadable) {
+				if errors.Is(err, ErrUnreadable) {
 					bad++
 					continue
 				}
@@ -351,6 +351,9 @@ func secretsOf(w *bugle.Webhook) ([]byte, error) {
 	return text, nil
 }
 
+// ErrUnreadable is what an error is when a webhook is there, and its secrets cannot be read.
+var ErrUnreadable = errors.New("secrets cannot be read")
+
 // An unreadableError says that secrets cannot be read.
 type unreadableError struct {
 	id    int64 // of the webhook, or of the lane of a channel
@@ -361,7 +364,7 @@ func (e *unreadableError) Error() string {
 	return fmt.Sprintf("the secrets of webhook %d cannot be read: %v", e.id, e.cause)
 }
 
-func (e *unreadableError) Unwrap() error { return e.cause }
+func (e *unreadableError) Unwrap() []error { return []error{ErrUnreadable, e.cause} }
 
 // openWebhook fills in what is encrypted of a webhook.
 func (s *seals) openWebhook(ctx context.Context, w *bugle.Webhook, sealed []byte) error {
