@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -1596,5 +1597,51 @@ func TestEngine_secretsThatCannotBeRead(t *testing.T) {
 	r.advance(unreadablePause)
 	for _, id := range owed {
 		r.await(id, bugle.Delivered, 1)
+	}
+}
+
+// A receiver may answer with what it was sent, as those for tests do. Signatures and credentials do not get into the log so.
+func TestEngine_echoedCredentialsAreNotKept(t *testing.T) {
+	const credential, key, short = "dXNlcjpwYXNzd29yZA==", "key/of/the/receiver", "abc"
+	for _, code := range []int{200, 302, 500} {
+		t.Run(fmt.Sprint(code), func(t *testing.T) {
+			r := newRig(t)
+			var log bytes.Buffer
+			r.options.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+			r.start()
+			to := r.receiver(func(w http.ResponseWriter, q *http.Request) {
+				w.Header().Set("Location", "/"+q.Header.Get("X-Api-Key")+"/next")
+				w.Header().Set("X-Echo", q.Header.Get("Signature"))
+				w.WriteHeader(code)
+				fmt.Fprintf(w, "%s %v", strings.ReplaceAll(q.Header.Get("X-Api-Key"), "/", `\/`), q.Header)
+			})
+			w := r.hook(to.URL, func(w *bugle.Webhook) {
+				w.OldSecret, w.OldSecretUntil = "the old secret of this test", r.clock.Now().Add(time.Hour)
+				w.Headers = []bugle.Header{{Name: "Authorization", Value: "Basic " + credential}, {Name: "X-Api-Key", Value: key}, {Name: "X-Token", Value: short}, {Name: "X-Unit", Value: "not a secret at all"}}
+			})
+			id := r.sendOne(w)
+			r.until("an attempt", func() bool { return len(r.attempts(id)) == 1 })
+			a := r.attempts(id)[0]
+			r.stop()
+			sent := to.all()[0].header
+			kept := fmt.Sprintf("%+v %+v %s\n%s", a, a.Error, a.ResponseBody, &log)
+			secrets := []string{credential, key, `key\/of\/the\/receiver`, sent.Get("Signature")}
+			for signature := range strings.FieldsSeq(sent.Get("Webhook-Signature")) {
+				secrets = append(secrets, strings.TrimPrefix(signature, "v1,"))
+			}
+			if len(secrets) != 6 {
+				t.Fatalf("it was sent %v", sent)
+			}
+			for _, secret := range secrets {
+				if strings.Contains(kept, secret) {
+					t.Errorf("%s is in\n%s", secret, kept)
+				}
+			}
+			for _, rest := range []string{"not a secret at all", "X-Token:[abc]", "Basic ********", "v1,******** v1,********", a.ResponseHeaders.Get("Date")} {
+				if !strings.Contains(kept, rest) {
+					t.Errorf("%q is not in\n%s", rest, kept)
+				}
+			}
+		})
 	}
 }

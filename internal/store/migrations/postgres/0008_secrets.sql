@@ -16,16 +16,5 @@ ALTER TABLE webhooks ADD COLUMN sealed BYTEA;
 ALTER TABLE webhooks ADD COLUMN sealed_key BIGINT NOT NULL DEFAULT 0; -- the key that sealed is encrypted with
 CREATE INDEX webhooks_sealed_key ON webhooks (sealed_key, id);
 
-ALTER TABLE api_keys ADD COLUMN last_used_us BIGINT NOT NULL DEFAULT 0; -- to the minute; 0: never
-
--- Whose sessions they are, for people to see and end them.
-ALTER TABLE sessions ADD COLUMN organization_id BIGINT NOT NULL DEFAULT 0;
-ALTER TABLE sessions ADD COLUMN user_id BIGINT NOT NULL DEFAULT 0;    -- 0: nobody's who has signed in
-ALTER TABLE sessions ADD COLUMN signed_in_us BIGINT NOT NULL DEFAULT 0;
-ALTER TABLE sessions ADD COLUMN seen_us BIGINT NOT NULL DEFAULT 0;    -- to some minutes
-ALTER TABLE sessions ADD COLUMN address TEXT NOT NULL DEFAULT '';
-ALTER TABLE sessions ADD COLUMN agent TEXT NOT NULL DEFAULT '';        -- the browser, as it says
-CREATE INDEX sessions_user ON sessions (user_id, expires_us) WHERE user_id <> 0;
-
 -- Older programs would send what they find in the columns that are empty now.
 UPDATE schema_compatibility SET lowest_version = 8;
