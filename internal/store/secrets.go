@@ -35,6 +35,7 @@ type seals struct {
 	clock  clockwork.Clock
 
 	mu     sync.Mutex
+	made   bool          // the first key was made here
 	keys   *secrets.Keys // nil: not read yet
 	failed error         // why they could not be read at readAt
 	readAt time.Time     // when they were last read because they, or one of them, were missing
@@ -203,6 +204,7 @@ func (s *seals) make(missing error) (*secrets.Keys, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a key to encrypt secrets with (--secrets-key %s): %w", s.source, err)
 	}
+	s.made = true
 	return keys, nil
 }
 
@@ -241,9 +243,13 @@ func (s *Store) beginSecrets(ctx context.Context, o Options) error {
 	}
 	s.seals.mu.Lock()
 	_, err = s.seals.reread(ctx)
+	made := s.seals.made
 	s.seals.mu.Unlock()
 	if err != nil {
 		return err
+	}
+	if made {
+		o.Log.InfoContext(ctx, "the key to secrets was made: keep a copy of it apart from the database", "key", s.seals.source.String())
 	}
 	if w, ok := s.seals.source.(secrets.Writable); ok && w.Warning() != "" {
 		o.Log.WarnContext(ctx, "the keys to secrets are not kept well", "warning", w.Warning())

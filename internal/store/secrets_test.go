@@ -139,8 +139,10 @@ func openServer(t *testing.T, database string, source secrets.Source) error {
 func TestSecrets_key(t *testing.T) {
 	database, folder := storetest.Database(t), filepath.Join(t.TempDir(), "keys")
 	file := secrets.File(filepath.Join(folder, "secrets.key"))
-	if err := openServer(t, database, file); err != nil {
-		t.Fatal(err)
+	var first bytes.Buffer
+	closeStore(t, storetest.Open(t, database, store.Options{Node: "one", Secrets: file, Log: slog.New(slog.NewTextHandler(&first, nil))}))
+	if !strings.Contains(first.String(), "the key to secrets was made") || !strings.Contains(first.String(), string(file)) {
+		t.Errorf("the first start says %s", &first)
 	}
 	info, err := os.Stat(string(file))
 	if err != nil || runtime.GOOS != "windows" && info.Mode().Perm() != 0o600 {
@@ -149,8 +151,10 @@ func TestSecrets_key(t *testing.T) {
 	if all, err := os.ReadDir(folder); err != nil || len(all) != 1 {
 		t.Errorf("there are %v, %v", all, err)
 	}
-	if err := openServer(t, database, file); err != nil {
-		t.Error(err)
+	var log bytes.Buffer
+	closeStore(t, storetest.Open(t, database, store.Options{Node: "one", Secrets: file, Log: slog.New(slog.NewTextHandler(&log, nil))}))
+	if strings.Contains(log.String(), "was made") {
+		t.Errorf("the second start says %s", &log)
 	}
 	elsewhere := secrets.File(filepath.Join(folder, "none", "secrets.key"))
 	wantRefused := func(source secrets.Source, texts ...string) {
