@@ -247,7 +247,7 @@ func serve(ctx context.Context, c serverConfig) error {
 	if folder := db.Folder(); folder != "" {
 		folders["database"] = folder
 	}
-	checks := append(observe.DatabaseChecks(db), observe.RoomCheck(folders))
+	checks := append(observe.DatabaseChecks(db), observe.SecretsCheck(db), observe.RoomCheck(folders))
 	if sends {
 		checks = append(checks, observe.EngineCheck(engine, db))
 	}

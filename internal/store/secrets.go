@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jonboulle/clockwork"
@@ -34,11 +35,12 @@ type seals struct {
 	source secrets.Source
 	clock  clockwork.Clock
 
-	mu     sync.Mutex
-	made   bool          // the first key was made here
-	keys   *secrets.Keys // nil: not read yet
-	failed error         // why they could not be read at readAt
-	readAt time.Time     // when they were last read because they, or one of them, were missing
+	keys atomic.Pointer[secrets.Keys] // nil: not read yet
+
+	mu     sync.Mutex // of who reads or changes them, which takes as long as the source does
+	made   bool       // the first key was made here
+	failed error      // why they could not be read at readAt
+	readAt time.Time  // when they were last read because they, or one of them, were missing
 }
 
 // rereadAfter is how often the source is asked for a key that was not there.
@@ -120,28 +122,33 @@ func (s *seals) reread(ctx context.Context) (*secrets.Keys, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.keys, s.failed = keys, nil
+	s.keys.Store(keys)
+	s.failed = nil
 	return keys, nil
 }
 
 // with returns the keys, among which is the one with the id: if it is not, somebody may have added it since they were read.
 func (s *seals) with(ctx context.Context, id secrets.KeyID) (*secrets.Keys, error) {
+	if keys := s.keys.Load(); keys != nil && keys.Has(id) {
+		return keys, nil
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.keys != nil && s.keys.Has(id) {
-		return s.keys, nil
+	keys := s.keys.Load()
+	if keys != nil && keys.Has(id) {
+		return keys, nil
 	}
 	if s.clock.Since(s.readAt) >= rereadAfter {
-		_, s.failed = s.reread(ctx)
+		keys, s.failed = s.reread(ctx)
 		s.readAt = s.clock.Now()
 	}
 	if s.failed != nil {
 		return nil, s.failed
 	}
-	if !s.keys.Has(id) {
+	if !keys.Has(id) {
 		return nil, fmt.Errorf("%s has no key %d, with which secrets in the database are encrypted", s.source, id)
 	}
-	return s.keys, nil
+	return keys, nil
 }
 
 // open decrypts what is sealed in a row.
@@ -187,7 +194,7 @@ func (tx *Tx) firstKey(ctx context.Context) (secrets.KeyID, error) {
 	if err != nil {
 		return 0, err
 	}
-	s.keys = keys
+	s.keys.Store(keys)
 	return keys.Primary(), tx.addSecretKey(keys, keys.Primary())
 }
 
@@ -273,6 +280,17 @@ func (s *Store) sealOld(ctx context.Context, o Options) error {
 	}
 	o.Log.InfoContext(ctx, "secrets encrypted", "webhooks", done, "failed", failed)
 	return nil
+}
+
+// CheckSecrets returns why secrets cannot be encrypted with the key that is to be used; nil: they can. Errors of the database
+// are left to who checks that.
+func (s *Store) CheckSecrets(ctx context.Context) error {
+	var id secrets.KeyID
+	if err := s.view().one(ctx, []any{&id}, "SELECT key_id FROM secret_keys WHERE main"); err != nil {
+		return nil
+	}
+	_, err := s.seals.with(ctx, id)
+	return err
 }
 
 // resealPage is how many webhooks a step encrypts anew.
@@ -561,7 +579,7 @@ func (s *seals) replace(keys *secrets.Keys) error {
 	if err := to.Replace(keys); err != nil {
 		return fmt.Errorf("write the keys (%s): %w", s.source, err)
 	}
-	s.keys = keys
+	s.keys.Store(keys)
 	return nil
 }
 
@@ -583,11 +601,11 @@ func (s *Store) UseSecretKey(ctx context.Context, id secrets.KeyID) (secrets.Key
 	}
 	s.seals.mu.Lock()
 	defer s.seals.mu.Unlock()
-	if s.seals.keys == nil || !s.seals.keys.Has(id) {
+	keys := s.seals.keys.Load()
+	if keys == nil || !keys.Has(id) {
 		return 0, nil, fmt.Errorf("%s has no key %d: \"bugle secrets status\" shows those that it has", status.Source, id)
 	}
-	keys, err := s.seals.keys.Use(id)
-	if err != nil {
+	if keys, err = keys.Use(id); err != nil {
 		return 0, nil, err
 	}
 	// The file first: a server that starts in between finds a key that it does not use yet.
@@ -649,7 +667,7 @@ func (s *Store) ResetSecrets(ctx context.Context) (reset int, err error) {
 	if errors.Is(err, secrets.ErrNoKeys) {
 		keys, err = s.seals.make(err)
 	}
-	s.seals.keys = keys
+	s.seals.keys.Store(keys)
 	s.seals.mu.Unlock()
 	if err != nil {
 		return 0, err
