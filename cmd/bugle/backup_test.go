@@ -12,6 +12,7 @@ import (
 
 // A copy has everything, and a server that is started on it sends nothing until it is released.
 func TestBackup_restoredCopyIsHeld(t *testing.T) {
+	t.Setenv("BUGLE_SECRETS_KEY", "") // beside the database
 	var arrived atomic.Int64
 	target := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { arrived.Add(1) }))
 	defer target.Close()
