@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/tink-crypto/tink-go/v2/aead"
 	"github.com/tink-crypto/tink-go/v2/insecurecleartextkeyset"
@@ -30,6 +31,10 @@ type Keys struct {
 	with    map[KeyID]tink.AEAD
 }
 
+// inJSON is held while a keyset is read or written as JSON. Protobuf does that by reflection, and what reflection keeps of types
+// at their first use the race detector takes for a race between two that begin at once.
+var inJSON sync.Mutex
+
 // New returns a keyset of one new key, for AES-256 in Galois/counter mode.
 func New() (*Keys, error) {
 	handle, err := keyset.NewHandle(aead.AES256GCMKeyTemplate())
@@ -45,7 +50,9 @@ func Parse(text []byte) (*Keys, error) {
 	if len(text) == 0 {
 		return nil, errors.New("it is empty, want a keyset in Tink's JSON, such as \"bugle secrets new\" prints")
 	}
+	inJSON.Lock()
 	handle, err := insecurecleartextkeyset.Read(keyset.NewJSONReader(bytes.NewReader(text)))
+	inJSON.Unlock()
 	if err != nil {
 		return nil, fmt.Errorf("its %d bytes are no keyset in Tink's JSON, such as \"bugle secrets new\" prints", len(text))
 	}
@@ -84,6 +91,8 @@ func fromHandle(handle *keyset.Handle) (*Keys, error) {
 
 // Text is the keyset in Tink's JSON, with the keys as they are.
 func (k *Keys) Text() ([]byte, error) {
+	inJSON.Lock()
+	defer inJSON.Unlock()
 	var text bytes.Buffer
 	if err := insecurecleartextkeyset.Write(k.handle, keyset.NewJSONWriter(&text)); err != nil {
 		return nil, fmt.Errorf("write the keyset: %w", err)
