@@ -188,14 +188,21 @@ func (w *Webhook) Slots(h Health) int {
 	return w.MaxConcurrency
 }
 
+const stars = "********"
+
 // Mask returns a text that stands for a secret where it must not be shown: its last four characters
 // if those are a small part of it.
 func Mask(secret string) string {
-	const stars = "********"
 	if len(secret) < 16 || !utf8.ValidString(secret[len(secret)-4:]) {
 		return stars
 	}
 	return stars + secret[len(secret)-4:]
+}
+
+// isMask reports whether a text is what Mask returns.
+func isMask(text string) bool {
+	rest, found := strings.CutPrefix(text, stars)
+	return found && (rest == "" || len(rest) == 4)
 }
 
 // sensitive are words in a header's name that say its value is a credential.
@@ -246,7 +253,9 @@ func (w *Webhook) Set(fields *value.Array, creating bool, events []string) error
 	}
 	f.events(&w.Events, events)
 	if secret := w.Secret; f.text("secret", &secret, true, maxSecret) && secret != Mask(w.Secret) {
-		w.Secret = secret
+		if w.Secret = secret; isMask(secret) {
+			f.problems.Add("secret", "The secret field holds the mask of a secret that it is not any more: write the secret, or leave it out to keep the one that there is.")
+		}
 	}
 	if status := string(w.Status); f.text("status", &status, true, maxName) {
 		w.Status = WebhookStatus(status)
@@ -482,6 +491,10 @@ func (f *fieldReader) headers(to *[]Header) {
 			if strings.EqualFold(old.Name, h.Name) && old.Value != text && MaskHeader(old).Value == text {
 				h.Value = old.Value
 			}
+		}
+		if isMask(h.Value) {
+			f.problems.Add("headers."+h.Name, "The value of the header %s is the mask of one that it has not: write all of it.", h.Name)
+			continue
 		}
 		headers = append(headers, h)
 	}

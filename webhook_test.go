@@ -87,7 +87,7 @@ func TestWebhook_Set_takesFieldsOver(t *testing.T) {
 		{`{"headers": {"authorization": "********mnop", "X-Unit": "2nd"}}`, func(w *Webhook) {
 			w.Headers = []Header{{"authorization", "Bearer abcdefghijklmnop"}, {"X-Unit", "2nd"}}
 		}},
-		{`{"headers": {"Authorization": "********mnoq"}}`, func(w *Webhook) { w.Headers = []Header{{"Authorization", "********mnoq"}} }},
+		{`{"headers": {"Authorization": "*********mnoq"}}`, func(w *Webhook) { w.Headers = []Header{{"Authorization", "*********mnoq"}} }},
 	}
 	for _, test := range tests {
 		t.Run(test.sent[:min(len(test.sent), 40)], func(t *testing.T) {
@@ -172,6 +172,10 @@ func TestWebhook_Set_refuses(t *testing.T) {
 		{`{"headers": {"webhook-ID": "forged"}}`, "headers.webhook-ID"},
 		{`{"headers": {"host": "internal"}}`, "headers.host"},
 		{`{"headers": {"content-length": "5"}}`, "headers.content-length"},
+		{`{"headers": {"Authorization": "********mnoq"}}`, "headers.Authorization"},
+		{`{"headers": {"X-Key": "********mnop"}}`, "headers.X-Key"},
+		{`{"secret": "********2344"}`, "secret"},
+		{`{"secret": "********"}`, "secret"},
 	}
 	for _, test := range tests {
 		t.Run(test.sent[:min(len(test.sent), 40)], func(t *testing.T) {

@@ -24,9 +24,10 @@ type backupCommand struct {
 // Help follows the one line that describes the command.
 func (*backupCommand) Help() string {
 	return `The server may run meanwhile. A server that is started on the copy sends nothing until somebody says "bugle release".
+The key that secrets are encrypted with is not copied: keep it apart from the copy, which is of no use for them without it.
 
   bugle backup /backups/bugle-2026-11-29
-  bugle serve --database sqlite:/backups/bugle-2026-11-29/bugle.db`
+  bugle serve --database sqlite:/backups/bugle-2026-11-29/bugle.db --secrets-key file:bugle-data/secrets.key`
 }
 
 // Run copies the database and the uploaded files to a folder beside the destination, which becomes the destination
@@ -72,8 +73,8 @@ func (c *backupCommand) Run(ctx context.Context, out *output) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out.Stdout, "%s holds the database (%.1f MB) and %d uploaded files (%.1f MB), checked, after %s.\nA server that is started on it sends nothing until \"bugle release\".\n",
-		c.Destination, float64(info.Size())/1e6, files.n, float64(files.bytes)/1e6, time.Since(began).Round(100*time.Millisecond))
+	fmt.Fprintf(out.Stdout, "%s holds the database (%.1f MB) and %d uploaded files (%.1f MB), checked, after %s.\nA server that is started on it sends nothing until \"bugle release\", and needs the key to its secrets, which is not in it: %s.\n",
+		c.Destination, float64(info.Size())/1e6, files.n, float64(files.bytes)/1e6, time.Since(began).Round(100*time.Millisecond), c.source())
 	return nil
 }
 

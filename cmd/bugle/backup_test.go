@@ -12,6 +12,7 @@ import (
 
 // A copy has everything, and a server that is started on it sends nothing until it is released.
 func TestBackup_restoredCopyIsHeld(t *testing.T) {
+	t.Setenv("BUGLE_SECRETS_KEY", "") // beside the database
 	var arrived atomic.Int64
 	target := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { arrived.Add(1) }))
 	defer target.Close()
@@ -43,6 +44,10 @@ func TestBackup_restoredCopyIsHeld(t *testing.T) {
 	}
 	server.stop(t)
 
+	if _, err := os.Stat(filepath.Join(copied, "secrets.key")); err == nil {
+		t.Error("the key is in the copy")
+	}
+	t.Setenv("BUGLE_SECRETS_KEY", "file:"+filepath.Join(filepath.Dir(strings.TrimPrefix(database, "sqlite:")), "secrets.key"))
 	database = "sqlite:" + filepath.Join(copied, "bugle.db")
 	status, out, _ = runBugle(t, "", "doctor", "--prove", "--database", database)
 	if status != 0 {

@@ -23,6 +23,7 @@ import (
 	"github.com/buglehq/bugle/internal/delivery"
 	"github.com/buglehq/bugle/internal/dispatch"
 	"github.com/buglehq/bugle/internal/observe"
+	"github.com/buglehq/bugle/internal/secrets"
 	"github.com/buglehq/bugle/internal/store"
 	"github.com/buglehq/bugle/personnel"
 	"github.com/buglehq/bugle/value"
@@ -205,6 +206,9 @@ func (c *benchCommand) newDatabase(ctx context.Context, dir string) (name string
 	return store.NewDatabase(ctx, c.Database, fmt.Sprintf("bugle_bench_%d_%d", os.Getpid(), databases.Add(1)))
 }
 
+// keysIn is the file of keys that a run keeps in its folder, whatever its database is.
+func keysIn(dir string) secrets.Source { return secrets.File(filepath.Join(dir, "secrets.key")) }
+
 func (b *bench) measure(ctx context.Context) (f *figures, err error) {
 	f = &figures{Deliveries: b.Deliveries / b.Webhooks * b.Webhooks, Webhooks: b.Webhooks, Hang: b.Hang, Waiting: b.Waiting}
 	name, drop, err := b.newDatabase(ctx, b.dir)
@@ -222,7 +226,7 @@ func (b *bench) measure(ctx context.Context) (f *figures, err error) {
 		metrics.Attempt(r, time.Now())
 		b.attempted(r)
 	}
-	if b.db, err = store.Open(ctx, name, store.Options{Node: "bench", BaseURL: "http://127.0.0.1", OnCommit: metrics.Commit}); err != nil {
+	if b.db, err = store.Open(ctx, name, store.Options{Node: "bench", Secrets: keysIn(b.dir), BaseURL: "http://127.0.0.1", OnCommit: metrics.Commit}); err != nil {
 		return nil, err
 	}
 	defer b.db.Close()

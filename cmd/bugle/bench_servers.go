@@ -42,7 +42,7 @@ func (b *bench) startServer(ctx context.Context, database, name, role string) (*
 	}
 	s := &benchServer{name: name, read: make(chan struct{})}
 	s.cmd = exec.CommandContext(ctx, program, "serve", "--database", database, "--listen", "127.0.0.1:0", "--allow-target", "127.0.0.0/8",
-		"--node", name, "--role", role, "--storage", filepath.Join(b.dir, name), "--prove-every", "0", "--log-level", "info", "--log-format", "text")
+		"--node", name, "--role", role, "--storage", filepath.Join(b.dir, name), "--secrets-key", keysIn(b.dir).String(), "--prove-every", "0", "--log-level", "info", "--log-format", "text")
 	for _, variable := range os.Environ() {
 		if !strings.HasPrefix(variable, "BUGLE_") || strings.HasPrefix(variable, "BUGLE_TEST_") { // options of some other server
 			s.cmd.Env = append(s.cmd.Env, variable)
@@ -222,7 +222,7 @@ func withDatabase[T any](ctx context.Context, b *bench, measure func(ctx context
 
 // waitingFor fills a database with n deliveries.
 func (b *bench) waitingFor(ctx context.Context, database string, n int, status bugle.WebhookStatus) error {
-	db, err := store.Open(ctx, database, store.Options{Node: "filler", BaseURL: "http://127.0.0.1"})
+	db, err := store.Open(ctx, database, store.Options{Node: "filler", Secrets: keysIn(b.dir), BaseURL: "http://127.0.0.1"})
 	if err != nil {
 		return err
 	}
@@ -282,7 +282,7 @@ func (b *bench) nodes(ctx context.Context, database string) (f *nodesFigures, er
 	for i, s := range servers {
 		f.Nodes[i].Idle = memory(s.cmd.Process.Pid, "VmRSS")
 	}
-	db, err := store.Open(ctx, database, store.Options{Node: "starter", BaseURL: "http://127.0.0.1"})
+	db, err := store.Open(ctx, database, store.Options{Node: "starter", Secrets: keysIn(b.dir), BaseURL: "http://127.0.0.1"})
 	if err != nil {
 		return nil, err
 	}

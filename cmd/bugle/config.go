@@ -8,17 +8,30 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/buglehq/bugle/internal/secrets"
 	"github.com/buglehq/bugle/internal/store"
 )
 
 // database is the option that all commands with data have.
 type database struct {
-	Database string `help:"Where the data is: sqlite: and a path, or the address of a PostgreSQL database, postgres://user:password@host:5432/database. Rather in the environment if it has a password." default:"sqlite:bugle-data/bugle.db" env:"BUGLE_DATABASE"`
+	SecretsKey keySource `help:"Where the keys are that secrets are encrypted with: file: and a path, env: and the name of an environment variable, or command: and a program that prints them; the file secrets.key beside the database file unless set, or bugle-data/secrets.key with PostgreSQL. It is made for a new database. Nodes have to have the same keys." placeholder:"SOURCE" env:"BUGLE_SECRETS_KEY"`
+	Database   string    `help:"Where the data is: sqlite: and a path, or the address of a PostgreSQL database, postgres://user:password@host:5432/database. Rather in the environment if it has a password." default:"sqlite:bugle-data/bugle.db" env:"BUGLE_DATABASE"`
 }
 
 // open opens the database for a command beside the server.
 func (d database) open(ctx context.Context) (*store.Store, error) {
-	return store.Open(ctx, d.Database, store.Options{})
+	return store.Open(ctx, d.Database, store.Options{Secrets: d.SecretsKey.Source})
+}
+
+// keySource is an option that says where keys are; without a Source, where they are unless it is set.
+type keySource struct{ secrets.Source }
+
+// UnmarshalText reads the option.
+func (k *keySource) UnmarshalText(text []byte) (err error) {
+	if len(text) > 0 {
+		k.Source, err = secrets.ParseSource(string(text))
+	}
+	return err
 }
 
 // logging says how the server logs.

@@ -115,7 +115,7 @@ func printCopy(w io.Writer, r copyReport) error {
 	if r.Files != nil {
 		last += fmt.Sprintf(" So are %d files of %d bytes.", r.Files.Files, r.Files.Bytes)
 	}
-	_, err := fmt.Fprintln(w, last+"\nThe source still has what is to be sent: start a server on one of the two only.")
+	_, err := fmt.Fprintln(w, last+"\nThe source still has what is to be sent: start a server on one of the two only. It needs the keys to its secrets, those of the source (--secrets-key).")
 	return err
 }
 

@@ -64,6 +64,9 @@ func TestCopy(t *testing.T) {
 		t.Errorf("again: status %d, %s", status, stderr)
 	}
 
+	if !storetest.OnPostgres() { // where all tests have the same key
+		t.Setenv("BUGLE_SECRETS_KEY", "file:"+filepath.Join(filepath.Dir(strings.TrimPrefix(database, "sqlite:")), "secrets.key"))
+	}
 	server = startServer(t, target, "--storage", copiedStorage)
 	waitFor(t, "what was owed arrives", func() bool { return arrived.Load() == 1 })
 	if got := server.mustCall(t, key, "POST", "/v2/users", `{"name": "John Doe", "email": "john@example.com"}`, 201); at(got, "data", "id") != int64(2) {

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/buglehq/bugle/internal/secrets"
 	"github.com/buglehq/bugle/internal/spelling"
 	"github.com/buglehq/bugle/internal/store"
 )
@@ -92,11 +93,14 @@ func (c *doctorCommand) Run(ctx context.Context, out *output) error {
 }
 
 // configuration looks at what bugle serve would be told by the environment.
-func (*doctorCommand) configuration(e *examination) {
+func (c *doctorCommand) configuration(e *examination) {
 	known := variables()
 	for _, setting := range os.Environ() {
 		name, _, _ := strings.Cut(setting, "=")
 		if !strings.HasPrefix(name, "BUGLE_") || strings.HasPrefix(name, "BUGLE_TEST_") || slices.Contains(known, name) {
+			continue
+		}
+		if keys, is := c.SecretsKey.Source.(secrets.Env); is && name == string(keys) {
 			continue
 		}
 		lower := make([]string, len(known))
@@ -154,7 +158,7 @@ func (c *doctorCommand) folder(e *examination) {
 // data looks at the database. The error is that of a command that was stopped.
 func (c *doctorCommand) data(ctx context.Context, e *examination, progress io.Writer) error {
 	shown := store.ShownName(c.Database)
-	db, err := store.Open(ctx, c.Database, store.Options{ReadOnly: true})
+	db, err := store.Open(ctx, c.Database, store.Options{ReadOnly: true, Secrets: c.SecretsKey.Source})
 	if err != nil {
 		if path, isFile := strings.CutPrefix(c.Database, "sqlite:"); isFile && errors.Is(err, os.ErrNotExist) {
 			err = fmt.Errorf("there is no file %s: start bugle serve, or say where it is with --database", path)
@@ -180,6 +184,10 @@ func (c *doctorCommand) data(ctx context.Context, e *examination, progress io.Wr
 	if path, isFile := strings.CutPrefix(c.Database, "sqlite:"); isFile {
 		fileFindings(e, path)
 	}
+	if err := c.secrets(ctx, e, db); err != nil {
+		e.add("secrets", "wrong", "%v", err)
+		return ctx.Err()
+	}
 	if !c.Prove {
 		return nil
 	}
@@ -200,6 +208,53 @@ func (c *doctorCommand) data(ctx context.Context, e *examination, progress io.Wr
 	}
 	e.prove(p)
 	return nil
+}
+
+// secrets looks whether everything that is encrypted opens.
+func (c *doctorCommand) secrets(ctx context.Context, e *examination, db *store.Store) error {
+	status, err := db.SecretsStatus(ctx)
+	if err != nil {
+		return err
+	}
+	var sealed int
+	for _, k := range status.Keys {
+		sealed += k.Secrets
+	}
+	switch {
+	case status.KeysError != nil:
+		e.add("secrets", "wrong", "%v", status.KeysError)
+		if status.Unreadable > 0 {
+			e.add("secrets", "wrong", "so the secrets of %d webhooks and channels cannot be read: %s", status.Unreadable, unreadable(status))
+		}
+	case status.Unreadable > 0:
+		e.add("secrets", "wrong", "the secrets of %d webhooks and channels do not open (bugle secrets reset gives them up): %s", status.Unreadable, unreadable(status))
+	case len(status.Keys) == 0:
+		e.add("secrets", "ok", "nothing is encrypted yet; keys are read from %s", status.Source)
+	default:
+		e.add("secrets", "ok", "the secrets of %d webhooks and channels open with %d keys of %s", sealed, len(status.Keys), status.Source)
+	}
+	if status.Plain > 0 {
+		e.add("secrets", "note", "the secrets of %d webhooks and channels are not encrypted yet: bugle serve does it when it starts", status.Plain)
+	}
+	if status.Warning != "" {
+		e.add("secrets", "note", "%s", status.Warning)
+	}
+	return nil
+}
+
+// unreadable names what does not open.
+func unreadable(status store.SecretsStatus) string {
+	names := make([]string, len(status.First))
+	for i, u := range status.First {
+		names[i] = u.String()
+		if status.KeysError == nil { // which else is the reason
+			names[i] += ": " + u.Reason
+		}
+	}
+	if more := status.Unreadable - len(names); more > 0 {
+		names = append(names, fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(names, "; ")
 }
 
 // fileFindings looks at the file of SQLite.

@@ -78,7 +78,7 @@ func (c *importCommand) Run(ctx context.Context, out *output) error {
 	if err := work.Check(ctx); err != nil {
 		return err
 	}
-	db, err := store.Open(ctx, c.Database, store.Options{Exclusive: c.Notify, BaseURL: c.PublicURL})
+	db, err := store.Open(ctx, c.Database, store.Options{Exclusive: c.Notify, BaseURL: c.PublicURL, Secrets: c.SecretsKey.Source})
 	if errors.Is(err, store.ErrInUse) {
 		return fmt.Errorf("%w: stop it first, because with --notify it would not learn of the deliveries", err)
 	}

@@ -31,6 +31,7 @@ type commands struct {
 	Listen  listenCommand  `cmd:"" help:"Run a receiver for development: print each request and verify it."`
 	Verify  verifyCommand  `cmd:"" help:"Check a signature: body on standard input, headers as flags."`
 	Backup  backupCommand  `cmd:"" help:"Copy the database and the uploaded files while the server runs."`
+	Secrets secretsCommand `cmd:"" help:"Show, replace and remove the keys that secrets are encrypted with."`
 	Hold    holdCommand    `cmd:"" help:"Let nothing be sent from a database that was restored."`
 	Release releaseCommand `cmd:"" help:"Send what a restored database owes."`
 	Bench   benchCommands  `cmd:"" help:"Measure deliveries, or the API, against what the machine can do, side by side."`

@@ -48,6 +48,7 @@ func TestServe_metrics(t *testing.T) {
 		`bugle_http_requests_total{code="200",method="GET",route="/login"} 1`,
 		`bugle_ready{check="engine"} 1`,
 		`bugle_ready{check="disk"} 1`,
+		`bugle_ready{check="secrets"} 1`,
 		`bugle_lanes 1`,
 	} {
 		text := ""

@@ -28,7 +28,18 @@ func TestMain(m *testing.M) {
 		}
 		main()
 	}
+	keys := ""
+	if os.Getenv("BUGLE_TEST_POSTGRES") != "" { // whose databases have no folder for a key of their own
+		var err error
+		if keys, err = os.MkdirTemp("", "bugle-test-keys-"); err != nil {
+			panic(err)
+		}
+		os.Setenv("BUGLE_SECRETS_KEY", "file:"+filepath.Join(keys, "secrets.key"))
+	}
 	status := m.Run()
+	if keys != "" {
+		os.RemoveAll(keys)
+	}
 	endBrowser()
 	os.Exit(status)
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/buglehq/bugle/internal/files"
 	"github.com/buglehq/bugle/internal/observe"
 	"github.com/buglehq/bugle/internal/retention"
+	"github.com/buglehq/bugle/internal/secrets"
 	"github.com/buglehq/bugle/internal/store"
 	"github.com/buglehq/bugle/internal/tracing"
 )
@@ -117,7 +118,7 @@ func (c *serveCommand) Run(ctx context.Context, out *output) error {
 	}
 	defer stopTracing()
 	return serve(ctx, serverConfig{
-		tracer: tracer, database: c.Database, storage: c.Storage, listener: listener, publicURL: c.PublicURL, guard: guard, role: c.Role, node: c.Node, keepTables: !c.Migrate,
+		tracer: tracer, database: c.Database, secrets: c.SecretsKey.Source, storage: c.Storage, listener: listener, publicURL: c.PublicURL, guard: guard, role: c.Role, node: c.Node, keepTables: !c.Migrate,
 		clock: out.Clock, keyLimit: c.RateLimit, guestLimit: c.GuestRateLimit, retention: keep, retentionEvery: c.RetentionEvery, proveEvery: c.ProveEvery, log: log,
 		started: func(s *store.Store) error {
 			log.Info("listening", "url", "http://"+listener.Addr().String(), "version", version(), "database", store.ShownName(c.Database))
@@ -150,7 +151,8 @@ type serverConfig struct {
 	role           string // empty: all
 	node           string // empty: named after host and process
 	database       string
-	storage        string // folder of uploaded files; empty: beside the database
+	secrets        secrets.Source // where keys are; nil: at store.SecretsSource
+	storage        string         // folder of uploaded files; empty: beside the database
 	listener       net.Listener
 	publicURL      string // empty: the listener's
 	guard          *delivery.Guard
@@ -207,7 +209,7 @@ func serve(ctx context.Context, c serverConfig) error {
 		clock = clockwork.NewRealClock()
 	}
 	var uploads *files.Folder
-	db, err := store.Open(ctx, c.database, store.Options{Clock: clock, Log: c.log, BaseURL: base, Node: c.nodeName(), Keep: c.keepTables, OnCommit: metrics.Commit, Dropped: func(paths []string) {
+	db, err := store.Open(ctx, c.database, store.Options{Clock: clock, Log: c.log, BaseURL: base, Node: c.nodeName(), Secrets: c.secrets, Keep: c.keepTables, OnCommit: metrics.Commit, Dropped: func(paths []string) {
 		if err := uploads.Remove(paths...); err != nil {
 			c.log.Error("removing files failed", "error", err)
 		}
@@ -245,7 +247,7 @@ func serve(ctx context.Context, c serverConfig) error {
 	if folder := db.Folder(); folder != "" {
 		folders["database"] = folder
 	}
-	checks := append(observe.DatabaseChecks(db), observe.RoomCheck(folders))
+	checks := append(observe.DatabaseChecks(db), observe.SecretsCheck(db), observe.RoomCheck(folders))
 	if sends {
 		checks = append(checks, observe.EngineCheck(engine, db))
 	}

@@ -165,7 +165,7 @@ func (s *soak) run(ctx context.Context) (f *soakFigures, err error) {
 	}
 	defer stopReceiver()
 	var key bytes.Buffer
-	create := keyCreateCommand{database: database{s.database}, Name: "soak", Scope: []string{"*"}}
+	create := keyCreateCommand{database: database{Database: s.database}, Name: "soak", Scope: []string{"*"}}
 	if err := create.Run(ctx, &output{Stdout: &key}); err != nil {
 		return nil, err
 	}
@@ -227,7 +227,7 @@ func (s *soak) run(ctx context.Context) (f *soakFigures, err error) {
 	f.ServerErrors, f.ErrorLines = s.server.errors()
 	f.Cleaned = s.server.cleaned.Load()
 	var proof bytes.Buffer
-	cmd := exec.CommandContext(ctx, s.server.program, "doctor", "--prove", "--database", s.database, "--storage", filepath.Join(s.dir, "storage"))
+	cmd := exec.CommandContext(ctx, s.server.program, "doctor", "--prove", "--database", s.database, "--storage", filepath.Join(s.dir, "storage"), "--secrets-key", keysIn(s.dir).String())
 	cmd.Env, cmd.Stdout, cmd.Stderr = soakEnvironment(), &proof, &proof
 	if err := cmd.Run(); err != nil {
 		f.problem("bugle doctor --prove: %v: %s", err, strings.TrimSpace(proof.String()))
@@ -508,7 +508,7 @@ func startSoakServer(ctx context.Context, database, dir string, keep int, pprof 
 	if err != nil {
 		return nil, err
 	}
-	args := []string{"serve", "--listen", "127.0.0.1:0", "--storage", filepath.Join(dir, "storage"), "--allow-target", "127.0.0.1",
+	args := []string{"serve", "--listen", "127.0.0.1:0", "--storage", filepath.Join(dir, "storage"), "--secrets-key", keysIn(dir).String(), "--allow-target", "127.0.0.1",
 		"--rate-limit", "0", "--guest-rate-limit", "0", "--retention-every", "1m",
 		"--retention", fmt.Sprintf("attempts=forever,deliveries=90:%d,events=90:%d", keep, keep)}
 	if pprof != "" {

@@ -107,7 +107,7 @@ func (c *userCreateCommand) Run(ctx context.Context, out *output) error {
 
 // run is Run; alone, while no server can run: then it finds what is owed when it starts.
 func (c *userCreateCommand) run(ctx context.Context, out *output, password string, alone bool) error {
-	db, err := store.Open(ctx, c.Database, store.Options{BaseURL: c.PublicURL, Exclusive: alone})
+	db, err := store.Open(ctx, c.Database, store.Options{BaseURL: c.PublicURL, Exclusive: alone, Secrets: c.SecretsKey.Source})
 	if err != nil {
 		return err
 	}

@@ -201,7 +201,7 @@ func (f *form) fill(inputs []input) []input {
 			for j := range in.Options {
 				in.Options[j].Selected = contains(in.Values, in.Options[j].Value)
 			}
-		case in.Kind == inputFile:
+		case in.Kind == inputFile, strings.HasSuffix(in.AutoFill, "-password"): // nobody's password is in a page
 		default:
 			if f.sent && in.Kind == inputSwitch || f.Has(in.Name) {
 				in.Value = f.Get(in.Name)

@@ -336,6 +336,13 @@ func (s *server) renderWebhookForm(v *visit, status int, f *form, w *bugle.Webho
 	} else {
 		p.frame, p.Action = v.newFrame("Edit "+w.Name, "webhooks"), fmt.Sprintf("/webhooks/%d/edit", w.ID)
 		p.Back = &link{fmt.Sprintf("/webhooks/%d", w.ID), w.Name}
+		for _, inputs := range [][]input{p.Basics, p.Delivery} {
+			for i := range inputs {
+				if name := inputs[i].Name; name == "secret" || name == "headers" && len(w.Headers) > 0 {
+					inputs[i].Help += " " + bugle.Mask("") + " stands for what it is now, and stays if you leave it."
+				}
+			}
+		}
 	}
 	p.Others = f.Elsewhere(p.Basics, p.Telegram, p.Delivery, []input{{Name: "events"}})
 	p.Narrow = true
@@ -404,7 +411,12 @@ func (s *server) editWebhook(v *visit) error {
 	if err != nil {
 		return err
 	}
-	return s.renderWebhookForm(v, http.StatusOK, newForm(webhookValues(w)), w, nil)
+	shown := *w // what comes back as its mask stays as it is
+	shown.Secret, shown.Headers = bugle.Mask(w.Secret), slices.Clone(w.Headers)
+	for i, h := range shown.Headers {
+		shown.Headers[i] = bugle.MaskHeader(h)
+	}
+	return s.renderWebhookForm(v, http.StatusOK, newForm(webhookValues(&shown)), w, nil)
 }
 
 func (s *server) saveWebhook(v *visit) error {

@@ -247,9 +247,16 @@ func TestWebhooks_create(t *testing.T) {
 	}
 	has(t, p.get("/webhooks/1", 200), "The webhook Forum is there.", "5s, 2m, 1h", "********")
 
-	// The form of an edit has all of it.
+	// The form of an edit has all of it, but for what is secret, which stays if it comes back as it is shown.
 	page = p.get("/webhooks/1/edit", 200)
-	has(t, page, `value="s3cret"`, `value="5s, 2m, 1h"`, "Authorization: Bearer a:b", `value="user.created" data-group="events-users" checked`, `value="0.5"`)
+	has(t, page, `name="secret" value="********"`, `value="5s, 2m, 1h"`, "Authorization: ********", `value="user.created" data-group="events-users" checked`, `value="0.5"`)
+	hasNot(t, page, "s3cret", "Bearer a:b")
+	p.post("/webhooks/1/edit", http.StatusSeeOther, "name", "Forum", "url", "https://forum.example.com", "method", "post", "secret", "********", "headers", "X-Unit: 2nd\r\nAuthorization: ********")
+	if w := p.reload(1); w.Secret != "s3cret" || fmt.Sprint(w.Headers) != "[{X-Unit 2nd} {Authorization Bearer a:b}]" {
+		t.Errorf("saved as it was shown: %q %v", w.Secret, w.Headers)
+	}
+	has(t, p.post("/webhooks/1/edit", http.StatusUnprocessableEntity, "name", "Forum", "url", "https://forum.example.com", "method", "post", "secret", "********", "headers", "X-Key: ********"),
+		"The value of the header X-Key is the mask of one that it has not")
 }
 
 func TestWebhooks_createWrong(t *testing.T) {

@@ -1,12 +1,10 @@
 package delivery
 
 import (
-	"bytes"
 	"context"
 	"encoding/base64"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
@@ -165,29 +163,7 @@ func (m *mission) scrub() {
 			secrets = append(secrets, base64.StdEncoding.EncodeToString([]byte(sid+":"+secret)))
 		}
 	}
-	if len(secrets) == 0 {
-		return
-	}
-	slices.SortStableFunc(secrets, func(a, b string) int { return len(b) - len(a) }) // those that hold others first
-	pairs := make([]string, 0, 2*len(secrets))
-	for _, secret := range secrets {
-		pairs = append(pairs, secret, bugle.Mask(""))
-	}
-	masking := strings.NewReplacer(pairs...)
-	if a.Error != nil {
-		e := *a.Error
-		e.Message = masking.Replace(e.Message)
-		a.Error = &e
-	}
-	a.Reason = masking.Replace(a.Reason)
-	for _, values := range a.ResponseHeaders {
-		for i := range values {
-			values[i] = masking.Replace(values[i])
-		}
-	}
-	if body := masking.Replace(string(a.ResponseBody)); body != string(a.ResponseBody) {
-		a.ResponseBody = bytes.Clone([]byte(body))
-	}
+	scrub(a, secrets)
 }
 
 // ChannelTarget returns the method and the URL, without secrets, of what would be called for a delivery by

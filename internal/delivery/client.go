@@ -152,7 +152,8 @@ const notSent = "X-Idempotency-Key"
 
 // Send makes one exchange, and fills in of a what the exchange tells: Took, Status, Reason, Error,
 // ResponseHeaders, ResponseBody, ResponseTruncated and RemoteAddress. An attempt delivered if the
-// status is 2xx and the body came to its end, or was longer than anyone would read. The one
+// status is 2xx and the body came to its end, or was longer than anyone would read. Signatures and
+// credentials of the request are masked in all of it. The one
 // request may be written twice, if the receiver closed a connection that had been idle.
 func (c *Client) Send(ctx context.Context, r *Request, a *bugle.Attempt) {
 	start := time.Now()
@@ -168,6 +169,7 @@ func (c *Client) Send(ctx context.Context, r *Request, a *bugle.Attempt) {
 		a.Error = statusError(a)
 	}
 	a.Took = time.Since(start)
+	scrub(a, r.credentials()) // some receivers answer with what they were sent
 }
 
 // exchange sends the request and reads the answer.

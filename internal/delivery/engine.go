@@ -44,12 +44,13 @@ type AttemptReport struct {
 }
 
 const (
-	slowAfter    = 50 * time.Millisecond // an attempt that takes longer makes room for a fast one
-	slowCheck    = 20 * time.Millisecond
-	promoteBatch = 256
-	retryPause   = time.Second // after an error of the database
-	lookAtClock  = time.Minute // the longest wait for a retry without looking whether the clock was set
-	backLeast    = time.Second // a clock that goes back by less is being adjusted
+	slowAfter       = 50 * time.Millisecond // an attempt that takes longer makes room for a fast one
+	slowCheck       = 20 * time.Millisecond
+	promoteBatch    = 256
+	retryPause      = time.Second      // after an error of the database
+	unreadablePause = 10 * time.Second // before a lane is read again whose secrets cannot be
+	lookAtClock     = time.Minute      // the longest wait for a retry without looking whether the clock was set
+	backLeast       = time.Second      // a clock that goes back by less is being adjusted
 )
 
 // An Engine sends deliveries while Run runs.
@@ -403,6 +404,11 @@ func (e *Engine) lane(id int64) *lane {
 
 // schedule puts a lane where it belongs: among those to be read, ready, or asleep.
 func (e *Engine) schedule(l *lane) {
+	now := e.o.Clock.Now()
+	if l.wants() && l.readAfter.After(now) {
+		e.sleep(l, l.readAfter)
+		return
+	}
 	if l.wants() {
 		l.loading = true
 		e.toLoad = append(e.toLoad, l)
@@ -411,16 +417,21 @@ func (e *Engine) schedule(l *lane) {
 	if l.listed {
 		return
 	}
-	ok, at := l.ready(e.o.Clock.Now())
+	ok, at := l.ready(now)
 	switch {
 	case ok:
 		l.listed = true
 		e.ready = append(e.ready, l)
 	case !at.IsZero():
-		l.wakesAt = at
-		e.sleepers[l] = struct{}{}
-		signal(e.wakeLoop)
+		e.sleep(l, at)
 	}
+}
+
+// sleep lets a lane be scheduled at a time.
+func (e *Engine) sleep(l *lane, at time.Time) {
+	l.wakesAt = at
+	e.sleepers[l] = struct{}{}
+	signal(e.wakeLoop)
 }
 
 // spawn starts a worker if there is something to send and room for one. Each worker that finds more

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -1561,5 +1562,86 @@ func TestEngine_holdKeepsDeliveries(t *testing.T) {
 	}
 	if n := to.len(); n != 5 {
 		t.Errorf("the receiver has had %d requests, want 5", n)
+	}
+}
+
+// Webhooks whose secrets cannot be read keep nobody from being read, and go on once they can be.
+func TestEngine_secretsThatCannotBeRead(t *testing.T) {
+	r := newRig(t)
+	to := r.receiver(status(200))
+	var broken []*bugle.Webhook
+	for range 3 * loaders {
+		broken = append(broken, r.hook(to.URL, nil))
+	}
+	well := r.hook(to.URL, nil)
+	r.sql("CREATE TABLE kept AS SELECT id, sealed FROM webhooks")
+	var owed []int64
+	for _, w := range broken {
+		owed = append(owed, r.sendOne(w))
+	}
+	r.sql("UPDATE webhooks SET sealed = (SELECT sealed FROM kept WHERE id = ?) WHERE id <> ?", well.ID, well.ID)
+	r.start()
+	for _, w := range broken {
+		r.until("a lane to be put off", func() bool {
+			return r.locked(func() bool {
+				l := r.engine.lanes[w.ID]
+				return l != nil && !l.loading && l.stale && l.wakesAt.Equal(r.clock.Now().Add(unreadablePause))
+			})
+		})
+	}
+	r.await(r.sendOne(well), bugle.Delivered, 1)
+	if to.len() != 1 {
+		t.Errorf("%d requests were sent, want 1", to.len())
+	}
+	r.sql("UPDATE webhooks SET sealed = (SELECT sealed FROM kept WHERE kept.id = webhooks.id)")
+	r.advance(unreadablePause)
+	for _, id := range owed {
+		r.await(id, bugle.Delivered, 1)
+	}
+}
+
+// A receiver may answer with what it was sent, as those for tests do. Signatures and credentials do not get into the log so.
+func TestEngine_echoedCredentialsAreNotKept(t *testing.T) {
+	const credential, key, short = "dXNlcjpwYXNzd29yZA==", "key/of/the/receiver", "abc"
+	for _, code := range []int{200, 302, 500} {
+		t.Run(fmt.Sprint(code), func(t *testing.T) {
+			r := newRig(t)
+			var log bytes.Buffer
+			r.options.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+			r.start()
+			to := r.receiver(func(w http.ResponseWriter, q *http.Request) {
+				w.Header().Set("Location", "/"+q.Header.Get("X-Api-Key")+"/next")
+				w.Header().Set("X-Echo", q.Header.Get("Signature"))
+				w.WriteHeader(code)
+				fmt.Fprintf(w, "%s %v", strings.ReplaceAll(q.Header.Get("X-Api-Key"), "/", `\/`), q.Header)
+			})
+			w := r.hook(to.URL, func(w *bugle.Webhook) {
+				w.OldSecret, w.OldSecretUntil = "the old secret of this test", r.clock.Now().Add(time.Hour)
+				w.Headers = []bugle.Header{{Name: "Authorization", Value: "Basic " + credential}, {Name: "X-Api-Key", Value: key}, {Name: "X-Token", Value: short}, {Name: "X-Unit", Value: "not a secret at all"}}
+			})
+			id := r.sendOne(w)
+			r.until("an attempt", func() bool { return len(r.attempts(id)) == 1 })
+			a := r.attempts(id)[0]
+			r.stop()
+			sent := to.all()[0].header
+			kept := fmt.Sprintf("%+v %+v %s\n%s", a, a.Error, a.ResponseBody, &log)
+			secrets := []string{credential, key, `key\/of\/the\/receiver`, sent.Get("Signature")}
+			for signature := range strings.FieldsSeq(sent.Get("Webhook-Signature")) {
+				secrets = append(secrets, strings.TrimPrefix(signature, "v1,"))
+			}
+			if len(secrets) != 6 {
+				t.Fatalf("it was sent %v", sent)
+			}
+			for _, secret := range secrets {
+				if strings.Contains(kept, secret) {
+					t.Errorf("%s is in\n%s", secret, kept)
+				}
+			}
+			for _, rest := range []string{"not a secret at all", "X-Token:[abc]", "Basic ********", "v1,******** v1,********", a.ResponseHeaders.Get("Date")} {
+				if !strings.Contains(kept, rest) {
+					t.Errorf("%q is not in\n%s", rest, kept)
+				}
+			}
+		})
 	}
 }

@@ -33,10 +33,11 @@ type lane struct {
 	ended    []int64         // recorded while the lane was being read
 	inFlight int
 
-	readAt  time.Time // when it was last read
-	stale   bool      // hook and queue are to be read anew
-	loading bool      // is being read by a loader
-	arrived bool      // something came while it was being read
+	readAt    time.Time // when it was last read
+	readAfter time.Time // is not to be read before, because its secrets could not be; zero: they could
+	stale     bool      // hook and queue are to be read anew
+	loading   bool      // is being read by a loader
+	arrived   bool      // something came while it was being read
 
 	pace    bugle.Pace
 	listed  bool      // is in the engine's ready list

@@ -40,6 +40,10 @@ func (e *Engine) load(ctx context.Context) {
 				return
 			}
 			e.o.Log.ErrorContext(ctx, "lane cannot be read", "webhook", l.id, "error", err)
+			if errors.Is(err, store.ErrUnreadable) {
+				e.putOff(l)
+				continue
+			}
 			pause(ctx, retryPause)
 			e.mu.Lock()
 			e.toLoad = append(e.toLoad, l)
@@ -47,6 +51,15 @@ func (e *Engine) load(ctx context.Context) {
 			e.mu.Unlock()
 		}
 	}
+}
+
+// putOff lets a lane alone whose own secrets cannot be read, so that loaders go on with others.
+func (e *Engine) putOff(l *lane) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	l.loading, l.readAfter = false, e.o.Clock.Now().Add(unreadablePause)
+	l.forget()
+	e.schedule(l)
 }
 
 // loadLane reads the webhook, if it is new or may have changed, and the next deliveries.

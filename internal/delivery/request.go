@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"bytes"
 	"net/http"
 	"net/url"
 	"slices"
@@ -74,6 +75,73 @@ func ShownRequest(w *bugle.Webhook, deliveryID int64, envelope []byte, last *bug
 		r.Header[name] = []string{h.Value}
 	}
 	return r, nil
+}
+
+// credentials are what of a request's headers nobody should find in the log: signatures, and what custom headers hold whose
+// names say so.
+func (r *Request) credentials() []string {
+	var list []string
+	for name, values := range r.Header {
+		if len(values) == 0 {
+			continue
+		}
+		signs := slices.Contains(masked, name)
+		if h := (bugle.Header{Name: name, Value: values[0]}); !signs && bugle.MaskHeader(h) == h {
+			continue
+		}
+		for word := range strings.FieldsSeq(values[0]) { // a scheme such as Bearer and the rest, or several signatures
+			if signature, found := strings.CutPrefix(word, "v1,"); found && signs {
+				word = signature
+			}
+			if len(word) >= 8 { // shorter ones would be found in any text
+				list = append(list, word)
+				if strings.Contains(word, "/") { // as PHP writes it in JSON
+					list = append(list, strings.ReplaceAll(word, "/", `\/`))
+				}
+			}
+		}
+	}
+	return list
+}
+
+// scrub takes secrets, in each of the forms that are listed, out of everything that is kept of an attempt.
+func scrub(a *bugle.Attempt, secrets []string) {
+	if !slices.ContainsFunc(secrets, func(secret string) bool { return tells(a, secret) }) {
+		return
+	}
+	slices.SortStableFunc(secrets, func(a, b string) int { return len(b) - len(a) }) // those that hold others first
+	pairs := make([]string, 0, 2*len(secrets))
+	for _, secret := range secrets {
+		pairs = append(pairs, secret, bugle.Mask(""))
+	}
+	masking := strings.NewReplacer(pairs...)
+	if a.Error != nil {
+		e := *a.Error
+		e.Message = masking.Replace(e.Message)
+		a.Error = &e
+	}
+	a.Reason = masking.Replace(a.Reason)
+	for _, values := range a.ResponseHeaders {
+		for i := range values {
+			values[i] = masking.Replace(values[i])
+		}
+	}
+	if body := masking.Replace(string(a.ResponseBody)); body != string(a.ResponseBody) {
+		a.ResponseBody = bytes.Clone([]byte(body))
+	}
+}
+
+// tells reports whether a secret is in what is kept of an attempt.
+func tells(a *bugle.Attempt, secret string) bool {
+	if strings.Contains(a.Reason, secret) || a.Error != nil && strings.Contains(a.Error.Message, secret) || bytes.Contains(a.ResponseBody, []byte(secret)) {
+		return true
+	}
+	for _, values := range a.ResponseHeaders {
+		if slices.ContainsFunc(values, func(v string) bool { return strings.Contains(v, secret) }) {
+			return true
+		}
+	}
+	return false
 }
 
 // envelopeQuery is an envelope as PERSCOM puts it into a query: without created.

@@ -155,6 +155,11 @@ func DatabaseChecks(s *store.Store) []Check {
 	}
 }
 
+// SecretsCheck is whether the server has the key by which secrets are encrypted: other servers may use a newer one.
+func SecretsCheck(s *store.Store) Check {
+	return Check{"secrets", "the key that secrets are encrypted with is not there", s.CheckSecrets}
+}
+
 // EngineCheck is whether deliveries are sent and their results recorded. While sending is held, none are to be.
 func EngineCheck(e *delivery.Engine, s *store.Store) Check {
 	return Check{"engine", "deliveries are not sent", func(ctx context.Context) error {

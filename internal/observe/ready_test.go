@@ -16,6 +16,7 @@ import (
 	"github.com/jonboulle/clockwork"
 
 	"github.com/buglehq/bugle/internal/delivery"
+	"github.com/buglehq/bugle/internal/secrets"
 	"github.com/buglehq/bugle/internal/store"
 	"github.com/buglehq/bugle/internal/storetest"
 )
@@ -155,6 +156,30 @@ func TestDatabaseChecks_closed(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantReady(t, r, 503, notReady("database", "the database cannot be read", "writes", "the database does not take changes"))
+}
+
+// A server that another one has left behind, which encrypts with a key that this one does not have, is not ready.
+func TestSecretsCheck(t *testing.T) {
+	database, clock := storetest.Database(t), clockwork.NewFakeClock()
+	mine, err := secrets.NewMemory()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := storetest.Open(t, database, store.Options{Node: "one", Secrets: mine, Clock: clock})
+	r := NewReadiness(clock, slog.New(slog.DiscardHandler), SecretsCheck(s))
+	wantReady(t, r, 200, `{"status":"ok"}`)
+	more, id, err := mine.Keys.Add()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := storetest.Open(t, database, store.Options{Secrets: &secrets.Memory{Keys: more}}).UseSecretKey(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	clock.Advance(answerFor)
+	wantReady(t, r, 503, notReady("secrets", "the key that secrets are encrypted with is not there"))
+	mine.Keys = more
+	clock.Advance(answerFor)
+	wantReady(t, r, 200, `{"status":"ok"}`)
 }
 
 func TestEngineCheck(t *testing.T) {

@@ -69,6 +69,9 @@ type dialect interface {
 	// saveHealth writes the health of webhooks.
 	saveHealth(tx *Tx, health map[int64]bugle.Health) error
 
+	// erasing runs fn, which changes what is secret, so that the database keeps no copy of it where it can help it.
+	erasing(ctx context.Context, s *Store, fn func() error) error
+
 	// textBytes are the bytes of an expression that is text.
 	textBytes(expression string) string
 

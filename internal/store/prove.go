@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/buglehq/bugle"
+	"github.com/buglehq/bugle/internal/secrets"
 	"github.com/buglehq/bugle/personnel"
 )
 
@@ -54,6 +55,7 @@ var checks = []check{
 	{"runs", (*prover).runs},             // each has its event
 	{"counters", (*prover).counters},     // what is counted is as many as there are
 	{"leases", (*prover).leases},         // none lasts longer than it may, nor is anybody's who is not there
+	{"secrets", (*prover).secrets},       // those of every webhook and channel open
 }
 
 // Checks are the names of what Prove looks at.
@@ -70,7 +72,7 @@ func Checks() []string {
 // if there is one, is called after each statement with how long it took. The error is one of the database or of ctx;
 // what is broken is in the Proof.
 func (s *Store) Prove(ctx context.Context, pause func(took time.Duration)) (*Proof, error) {
-	p := &prover{conn: s.view(), ctx: ctx, pause: pause, listed: map[string]int{}}
+	p := &prover{conn: s.view(), store: s, ctx: ctx, pause: pause, listed: map[string]int{}}
 	p.Began = s.now()
 	began := time.Now()
 	for _, c := range checks {
@@ -87,6 +89,7 @@ func (s *Store) Prove(ctx context.Context, pause func(took time.Duration)) (*Pro
 type prover struct {
 	Proof
 	conn
+	store  *Store
 	ctx    context.Context
 	pause  func(time.Duration)
 	check  string
@@ -131,6 +134,21 @@ func (p *prover) pages(table string, seen *int, page func(after, to int64) error
 		}
 		after = to
 	}
+}
+
+// secrets looks for webhooks and channels whose secrets do not open.
+func (p *prover) secrets() error {
+	began := time.Now()
+	return p.store.eachSealed(p.ctx, func() {
+		if p.pause != nil {
+			p.pause(time.Since(began))
+		}
+		began = time.Now()
+	}, func(id int64, _ secrets.KeyID, _ bool, wrong error) {
+		if wrong != nil {
+			p.fault(id, id, "its secrets cannot be read: %v", wrong)
+		}
+	})
 }
 
 // matchMargin is how far the times of an event and of a change of a webhook have to be apart for their ids to say which

@@ -66,7 +66,7 @@ func TestBackup(t *testing.T) {
 	if all, err := filepath.Glob(filepath.Dir(to) + "/*"); err != nil || !slices.Equal(all, []string{to}) {
 		t.Errorf("there are %q, %v", all, err)
 	}
-	c := storetest.Open(t, "sqlite:"+to, store.Options{})
+	c := storetest.Open(t, "sqlite:"+to, store.Options{Secrets: store.SecretsSource(database)}) // the key is not in the copy
 	wantHeld(t, c, "this is a copy of 2026-01-14 12:00:00 UTC", storetest.Start)
 	wantFaults(t, prove(t, c))
 	wantDue(t, c, 1, 1, 2, 3)

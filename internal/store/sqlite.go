@@ -198,6 +198,25 @@ func (sqlite) jsonHolds(column, path, condition string) string {
 	return "EXISTS (SELECT 1 FROM json_each(" + column + ", " + path + ") AS item WHERE typeof(item.key) <> 'text' AND " + condition + ")"
 }
 
+// erasing lets what is overwritten be zeros, and ends the log of writes, where it was as well.
+func (sqlite) erasing(ctx context.Context, s *Store, fn func() error) error {
+	pragma := func(text string) error {
+		return s.Update(ctx, func(tx *Tx) error { return tx.w.exec(text) })
+	}
+	if err := pragma("PRAGMA secure_delete = ON"); err != nil {
+		return err
+	}
+	if err := errors.Join(fn(), pragma("PRAGMA secure_delete = OFF")); err != nil {
+		return err
+	}
+	db, err := sql.Open("sqlite", dsn(s.file, nil))
+	if err != nil {
+		return err
+	}
+	_, err = db.ExecContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)")
+	return errors.Join(err, db.Close())
+}
+
 func (sqlite) lastID() string {
 	return "SELECT COALESCE((SELECT seq FROM sqlite_sequence WHERE name = $1), 0)"
 }

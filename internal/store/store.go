@@ -19,6 +19,7 @@ import (
 	"github.com/jonboulle/clockwork"
 
 	"github.com/buglehq/bugle"
+	"github.com/buglehq/bugle/internal/secrets"
 	"github.com/buglehq/bugle/internal/tracing"
 	"github.com/buglehq/bugle/personnel"
 )
@@ -33,6 +34,8 @@ type Store struct {
 	clock   clockwork.Clock
 	baseURL string
 	file    string // of SQLite; empty: it is PostgreSQL
+
+	seals *seals
 
 	node      *node      // nil: not one of those that share the database
 	announcer *announcer // nil: nobody shares it
@@ -56,6 +59,10 @@ type Options struct {
 	// Node is the name of this server, for one that sends deliveries or lets others do so. A file of SQLite has only
 	// one such server at a time, a PostgreSQL database any number. Empty: not a server.
 	Node string
+
+	// Secrets is where the keys are that secrets are encrypted with; nil: at SecretsSource. A server reads them when it opens
+	// the database, and makes them for a new one; others read them once they need them.
+	Secrets secrets.Source
 
 	// Dropped is told of the uploaded files that a change has left unused, once it is committed, by
 	// whoever made it. Nil: nobody is told.
@@ -96,6 +103,10 @@ func Open(ctx context.Context, name string, o Options) (*Store, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &Store{clock: o.Clock, baseURL: strings.TrimRight(o.BaseURL, "/"), dropped: o.Dropped, onCommit: o.OnCommit}
+	if o.Secrets == nil {
+		o.Secrets = SecretsSource(name)
+	}
+	s.seals = &seals{store: s, source: o.Secrets, clock: o.Clock}
 	path, isFile := strings.CutPrefix(name, "sqlite:")
 	var err error
 	shown := path
@@ -106,6 +117,9 @@ func Open(ctx context.Context, name string, o Options) (*Store, error) {
 		shown, err = ShownName(name), s.openPostgres(ctx, name, o)
 	default:
 		return nil, nameError(name)
+	}
+	if err == nil && o.Node != "" {
+		err = s.beginSecrets(ctx, o)
 	}
 	if err != nil {
 		s.Close()
@@ -255,7 +269,7 @@ func (s *Store) Update(ctx context.Context, fn func(tx *Tx) error) error {
 const maxMarked = 32
 
 // View returns what reads run on: a pool of connections that do not wait for the writer.
-func (s *Store) view() conn { return conn{s.reading, s.dialect} }
+func (s *Store) view() conn { return conn{s.reading, s.dialect, s.seals} }
 
 // now is the time as the database keeps it, in microseconds.
 func (s *Store) now() time.Time { return s.clock.Now().UTC().Truncate(time.Microsecond) }
@@ -264,6 +278,7 @@ func (s *Store) now() time.Time { return s.clock.Now().UTC().Truncate(time.Micro
 type conn struct {
 	db      querier
 	dialect dialect
+	seals   *seals
 }
 
 type querier interface {

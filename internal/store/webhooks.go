@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -13,11 +12,12 @@ import (
 const webhookColumns = `w.id, w.organization_id, w.name, w.description, w.url, w.method, w.secret, w.old_secret, w.old_secret_us,
 	w.status, w.timeout_seconds, w.max_attempts, w.retry_schedule, w.max_concurrency, w.rate_per_second, w.ordered, w.headers,
 	w.created_us, w.updated_us, w.channel, w.settings, l.consecutive_failures, l.last_success_us, l.last_failure_us,
-	l.failing_since_us, l.told_us, l.warned_us, l.gone_us, o.disable_after_days, o.held_us <> 0`
+	l.failing_since_us, l.told_us, l.warned_us, l.gone_us, o.disable_after_days, o.held_us <> 0, w.sealed`
 
 const fromWebhooks = ` FROM webhooks w JOIN lanes l ON l.webhook_id = w.id JOIN organizations o ON o.id = w.organization_id `
 
-func scanWebhook(scan func(to ...any) error) (*bugle.Webhook, error) {
+// scanWebhook reads a webhook, and what is encrypted of it; nil: nothing is yet.
+func scanWebhook(scan func(to ...any) error) (_ *bugle.Webhook, sealed []byte, _ error) {
 	var w bugle.Webhook
 	var oldSecret, created, updated, success, failure, failing, told, warned, gone int64
 	var disableAfter int
@@ -25,9 +25,9 @@ func scanWebhook(scan func(to ...any) error) (*bugle.Webhook, error) {
 	err := scan(&w.ID, &w.OrganizationID, &w.Name, &w.Description, &w.URL, &w.Method, &w.Secret, &w.OldSecret, &oldSecret,
 		&w.Status, &w.TimeoutSeconds, &w.MaxAttempts, &schedule, &w.MaxConcurrency, &w.RatePerSecond, &w.Ordered, &headers,
 		&created, &updated, &w.Channel, &settings, &w.Health.ConsecutiveFailures, &success, &failure,
-		&failing, &told, &warned, &gone, &disableAfter, &w.Held)
+		&failing, &told, &warned, &gone, &disableAfter, &w.Held, &sealed)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	w.OldSecretUntil, w.CreatedAt, w.UpdatedAt = fromMicroseconds(oldSecret), fromMicroseconds(created), fromMicroseconds(updated)
 	w.Health.LastSuccessAt, w.Health.LastFailureAt, w.Health.FailingSince = fromMicroseconds(success), fromMicroseconds(failure), fromMicroseconds(failing)
@@ -37,28 +37,25 @@ func scanWebhook(scan func(to ...any) error) (*bugle.Webhook, error) {
 		seconds, _ := v.(int64)
 		w.RetrySchedule = append(w.RetrySchedule, int(seconds))
 	}); err != nil {
-		return nil, fmt.Errorf("retry schedule of webhook %d: %w", w.ID, err)
+		return nil, nil, fmt.Errorf("retry schedule of webhook %d: %w", w.ID, err)
 	}
-	// A list of pairs, because names such as "1" would lose their case or place as keys.
-	if err := decodeList(headers, func(v any) {
-		pair, _ := v.(*value.Array)
-		name, _ := pair.Get("0")
-		text, _ := pair.Get("1")
-		h := bugle.Header{}
-		h.Name, _ = name.(string)
-		h.Value, _ = text.(string)
-		w.Headers = append(w.Headers, h)
-	}); err != nil {
-		return nil, fmt.Errorf("headers of webhook %d: %w", w.ID, err)
+	if sealed != nil {
+		return &w, sealed, nil
 	}
+	pairs, err := value.Decode([]byte(headers))
+	if err != nil {
+		return nil, nil, fmt.Errorf("headers of webhook %d: %w", w.ID, err)
+	}
+	list, _ := pairs.(*value.Array)
+	w.Headers = headersOf(list)
 	if w.Channel != "" {
 		decoded, err := value.Decode([]byte(settings))
 		if err != nil {
-			return nil, fmt.Errorf("settings of the channel %s of organization %d: %w", w.Channel, w.OrganizationID, err)
+			return nil, nil, fmt.Errorf("settings of the channel %s of organization %d: %w", w.Channel, w.OrganizationID, err)
 		}
 		w.Settings, _ = decoded.(*value.Array)
 	}
-	return &w, nil
+	return &w, nil, nil
 }
 
 func decodeList(text string, item func(any)) error {
@@ -83,17 +80,27 @@ func selectWebhooks(ctx context.Context, c conn, where string, args ...any) ([]*
 	var list []*bugle.Webhook
 	byID := map[int64]*bugle.Webhook{}
 	var ids []int64
+	var seals [][]byte
 	err := c.each(ctx, func(scan func(to ...any) error) error {
-		w, err := scanWebhook(scan)
+		w, sealed, err := scanWebhook(scan)
 		if err != nil {
 			return err
 		}
+		seals = append(seals, sealed)
 		w.Events = []string{}
 		list, byID[w.ID], ids = append(list, w), w, append(ids, w.ID)
 		return nil
 	}, "SELECT "+webhookColumns+fromWebhooks+where, args...)
 	if err != nil || len(ids) == 0 {
 		return list, err
+	}
+	for i, w := range list {
+		if seals[i] == nil {
+			continue
+		}
+		if err := c.seals.openWebhook(ctx, w, seals[i]); err != nil {
+			return nil, err
+		}
 	}
 	err = c.each(ctx, func(scan func(to ...any) error) error {
 		var id int64
@@ -207,19 +214,22 @@ const lastEvent = "(SELECT COALESCE(MAX(id), 0) FROM events)"
 // AddWebhook writes a new webhook and gives it its id and times.
 func (tx *Tx) AddWebhook(w *bugle.Webhook) error {
 	w.CreatedAt, w.UpdatedAt = tx.now, tx.now
-	schedule, headers, settings, err := encodeWebhook(w)
+	schedule, err := encodeSchedule(w)
 	if err != nil {
 		return fmt.Errorf("add webhook: %w", err)
 	}
 	err = tx.one([]any{&w.ID}, `
 		INSERT INTO webhooks (organization_id, name, description, url, method, secret, old_secret, old_secret_us, status,
 		    timeout_seconds, max_attempts, retry_schedule, max_concurrency, rate_per_second, ordered, headers, created_us, updated_us,
-		    channel, settings, changed_event_id)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, `+lastEvent+`)
+		    channel, changed_event_id)
+		VALUES ($1, $2, $3, $4, $5, '', '', $6, $7, $8, $9, $10, $11, $12, $13, '[]', $14, $15, $16, `+lastEvent+`)
 		RETURNING id`,
-		w.OrganizationID, w.Name, w.Description, w.URL, w.Method, w.Secret, w.OldSecret, microseconds(w.OldSecretUntil), w.Status,
-		w.TimeoutSeconds, w.MaxAttempts, schedule, w.MaxConcurrency, w.RatePerSecond, w.Ordered, headers, w.CreatedAt.UnixMicro(), w.UpdatedAt.UnixMicro(),
-		w.Channel, settings)
+		w.OrganizationID, w.Name, w.Description, w.URL, w.Method, microseconds(w.OldSecretUntil), w.Status,
+		w.TimeoutSeconds, w.MaxAttempts, schedule, w.MaxConcurrency, w.RatePerSecond, w.Ordered, w.CreatedAt.UnixMicro(), w.UpdatedAt.UnixMicro(),
+		w.Channel)
+	if err == nil {
+		err = tx.sealWebhook(w)
+	}
 	if err != nil {
 		return fmt.Errorf("add webhook: %w", err)
 	}
@@ -232,24 +242,27 @@ func (tx *Tx) AddWebhook(w *bugle.Webhook) error {
 // SaveWebhook writes a webhook that is there already, or returns bugle.ErrNotFound.
 func (tx *Tx) SaveWebhook(w *bugle.Webhook) error {
 	w.UpdatedAt = tx.now
-	schedule, headers, settings, err := encodeWebhook(w)
+	schedule, err := encodeSchedule(w)
 	if err != nil {
 		return fmt.Errorf("save webhook %d: %w", w.ID, err)
 	}
 	n, err := tx.count(`
 		UPDATE webhooks
-		SET    name = $1, description = $2, url = $3, method = $4, secret = $5, old_secret = $6, old_secret_us = $7, status = $8,
-		       timeout_seconds = $9, max_attempts = $10, retry_schedule = $11, max_concurrency = $12, rate_per_second = $13,
-		       ordered = $14, headers = $15, updated_us = $16, settings = $17, changed_event_id = `+lastEvent+`
-		WHERE  id = $18 AND organization_id = $19`,
-		w.Name, w.Description, w.URL, w.Method, w.Secret, w.OldSecret, microseconds(w.OldSecretUntil), w.Status,
-		w.TimeoutSeconds, w.MaxAttempts, schedule, w.MaxConcurrency, w.RatePerSecond, w.Ordered, headers, w.UpdatedAt.UnixMicro(), settings,
+		SET    name = $1, description = $2, url = $3, method = $4, old_secret_us = $5, status = $6,
+		       timeout_seconds = $7, max_attempts = $8, retry_schedule = $9, max_concurrency = $10, rate_per_second = $11,
+		       ordered = $12, updated_us = $13, changed_event_id = `+lastEvent+`
+		WHERE  id = $14 AND organization_id = $15`,
+		w.Name, w.Description, w.URL, w.Method, microseconds(w.OldSecretUntil), w.Status,
+		w.TimeoutSeconds, w.MaxAttempts, schedule, w.MaxConcurrency, w.RatePerSecond, w.Ordered, w.UpdatedAt.UnixMicro(),
 		w.ID, w.OrganizationID)
 	if err != nil {
 		return fmt.Errorf("save webhook %d: %w", w.ID, err)
 	}
 	if n == 0 {
 		return fmt.Errorf("save webhook %d: %w", w.ID, bugle.ErrNotFound)
+	}
+	if err := tx.sealWebhook(w); err != nil {
+		return fmt.Errorf("save webhook %d: %w", w.ID, err)
 	}
 	if err := tx.exec("DELETE FROM webhook_events WHERE webhook_id = $1", w.ID); err != nil {
 		return fmt.Errorf("save webhook %d: %w", w.ID, err)
@@ -258,22 +271,12 @@ func (tx *Tx) SaveWebhook(w *bugle.Webhook) error {
 	return tx.subscribe(w)
 }
 
-func encodeWebhook(w *bugle.Webhook) (schedule, headers, settings string, err error) {
+func encodeSchedule(w *bugle.Webhook) (string, error) {
 	seconds := make([]any, len(w.RetrySchedule))
 	for i, s := range w.RetrySchedule {
 		seconds[i] = int64(s)
 	}
-	pairs := make([]any, len(w.Headers))
-	for i, h := range w.Headers {
-		pairs[i] = value.List(h.Name, h.Value)
-	}
-	schedule, scheduleErr := encodeList(seconds...)
-	headers, headersErr := encodeList(pairs...)
-	if w.Channel == "" {
-		return schedule, headers, "", errors.Join(scheduleErr, headersErr)
-	}
-	text, settingsErr := value.JSON(w.Settings)
-	return schedule, headers, string(text), errors.Join(scheduleErr, headersErr, settingsErr)
+	return encodeList(seconds...)
 }
 
 func (tx *Tx) subscribe(w *bugle.Webhook) error {

@@ -383,7 +383,7 @@ func (tx *Tx) count(query string, args ...any) (int64, error) {
 }
 
 // view lets the reads of this package run within the transaction.
-func (tx *Tx) view() conn { return conn{tx, tx.w.dialect} }
+func (tx *Tx) view() conn { return conn{tx, tx.w.dialect, tx.w.store.seals} }
 
 // QueryContext and QueryRowContext make a Tx what conn runs on; the context is not used.
 func (tx *Tx) QueryContext(_ context.Context, query string, args ...any) (*sql.Rows, error) {

@@ -13,6 +13,7 @@ import (
 	"github.com/jonboulle/clockwork"
 
 	"github.com/buglehq/bugle"
+	"github.com/buglehq/bugle/internal/secrets"
 	"github.com/buglehq/bugle/internal/store"
 	"github.com/buglehq/bugle/personnel"
 	"github.com/buglehq/bugle/value"
@@ -91,6 +92,9 @@ func Open(t testing.TB, database string, o store.Options) *store.Store {
 	if o.BaseURL == "" {
 		o.BaseURL = BaseURL
 	}
+	if o.Secrets == nil && OnPostgres() {
+		o.Secrets = keys()
+	}
 	s, err := store.Open(t.Context(), database, o)
 	if err != nil {
 		t.Fatal(err)
@@ -102,6 +106,15 @@ func Open(t testing.TB, database string, o store.Options) *store.Store {
 	})
 	return s
 }
+
+// keys are those of databases that have no folder for a file of their own.
+var keys = sync.OnceValue(func() secrets.Source {
+	source, err := secrets.NewMemory()
+	if err != nil {
+		panic(err) // there is no randomness
+	}
+	return source
+})
 
 // Each runs the test with a new store, with the name of what its database is.
 func Each(t *testing.T, test func(t *testing.T, s *store.Store, clock *clockwork.FakeClock)) {
