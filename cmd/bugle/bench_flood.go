@@ -151,7 +151,7 @@ func (c *benchFloodCommand) measure(ctx context.Context, name, dir string) (*flo
 	go func() { defer close(served); receiver.Serve(listener) }()
 	defer func() { receiver.Close(); <-served }()
 	var key bytes.Buffer
-	create := keyCreateCommand{database: database{name}, Name: "flood", Scope: []string{"*"}}
+	create := keyCreateCommand{database: database{Database: name}, Name: "flood", Scope: []string{"*"}}
 	if err := create.Run(ctx, &output{Stdout: &key}); err != nil {
 		return nil, err
 	}
