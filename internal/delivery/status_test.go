@@ -19,6 +19,7 @@ func TestEngine_Status(t *testing.T) {
 	slow := r.hook(hanging.URL, func(w *bugle.Webhook) { w.MaxConcurrency, w.TimeoutSeconds = 2, 30 })
 	dead := r.hook(broken.URL, func(w *bugle.Webhook) { w.MaxAttempts = 1 })
 	r.edit(r.hook(broken.URL, nil), func(w *bugle.Webhook) { w.Status = bugle.Paused })
+	r.until("the lane that is paused", func() bool { return r.engine.Status().Paused == 1 })
 	r.send(dead, 1)
 	r.until("the failure", func() bool { return r.engine.Status().Failing == 1 })
 	r.send(slow, 5)
