@@ -208,6 +208,15 @@ func (f *frame) SendingHeld() *store.SendingHold {
 	return hold
 }
 
+// CanRelease reports whether the visitor may let the server send what it holds.
+func (f *frame) CanRelease() bool {
+	alone, err := f.isAlone()
+	if err != nil {
+		f.server.o.Log.ErrorContext(f.Context(), "reading organizations failed", "error", err)
+	}
+	return alone && f.Can(bugle.AllPermissions)
+}
+
 // Organization is that of who has signed in.
 func (f *frame) Organization() *bugle.Organization { return f.organization }
 
