@@ -328,7 +328,7 @@ func TestTenants_findTheirOwn(t *testing.T) {
 		return strings.Compare(a.pattern[:3], b.pattern[:3]) // GET before POST
 	})
 	for _, r := range routes {
-		if r.isStream() || r.leaves() || r.linksNothing() {
+		if r.isStream() || r.leaves() || r.linksNothing() || r.pattern == "POST /release" { // which no organization may of several
 			continue
 		}
 		method, path, hasID := r.of(t, a)
