@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"strconv"
 	"strings"
 	"time"
 
@@ -329,6 +330,7 @@ func (v *visit) fail(err error) {
 	var status statusError
 	var invalid *bugle.InvalidError
 	var large *http.MaxBytesError
+	var quota *bugle.QuotaError
 	switch {
 	case errors.Is(err, errSignIn):
 		v.signInFirst()
@@ -341,6 +343,11 @@ func (v *visit) fail(err error) {
 		}
 	case errors.As(err, &invalid):
 		p.Status, p.Text = http.StatusUnprocessableEntity, invalid.Error()
+	case errors.As(err, &quota):
+		p.Status, p.Text = quotaStatus(quota), quota.Error()
+		if seconds := quota.Seconds(); seconds > 0 {
+			v.w.Header().Set("Retry-After", strconv.Itoa(seconds))
+		}
 	case errors.As(err, &large):
 		p.Status, p.Text = http.StatusRequestEntityTooLarge, "What was sent is too large."
 	case errors.Is(err, bugle.ErrForbidden):

@@ -37,6 +37,7 @@ type settingsPage struct {
 	Kept    [][]input // how long the log is kept: a row for each part of it
 	Alerts  []input   // who is told of webhooks that fail
 	Example string    // how the visitor's name is displayed
+	Quotas  []quotaRow
 }
 
 // keptTexts are what the page says of bugle.RetentionNames.
@@ -114,6 +115,9 @@ func (s *server) renderSettings(v *visit, status int, f *form) error {
 	}
 	p.Kept = s.keptInputs(choice, f)
 	p.Alerts = f.fill(alertInputs(v.organization))
+	if p.Quotas, err = v.quotaRows(); err != nil {
+		return err
+	}
 	user, err := s.store.Get(v.Context(), v.actor.OrganizationID, &personnel.User, v.actor.UserID)
 	if err != nil {
 		return err

@@ -281,6 +281,17 @@ func (o *Tenant) addRest(tx *store.Tx) error {
 			return fmt.Errorf("%s: %w", row.insert, err)
 		}
 	}
+	err := tx.SetQuotas(o.ID, bugle.QuotaChoice{"webhooks": 1000, "automations": 1000, "events": 100_000, "backlog": 100_000, "storage": 1 << 40})
+	if err != nil {
+		return err
+	}
+	var events int64
+	err = tx.QueryRowContext(context.Background(), `
+		INSERT INTO quota_usage (organization_id, minute, events, pending, counted_us) VALUES ($1, $2, 7, 20, $3) RETURNING events`,
+		o.ID, now.Unix()/60, now.UnixMicro()).Scan(&events)
+	if err != nil {
+		return err
+	}
 	days := 3650
 	return tx.SetRetention(o.ID, bugle.RetentionChoice{"attempts": {Days: &days}})
 }
