@@ -39,6 +39,9 @@ func (v *visit) quotaRows() ([]quotaRow, error) {
 			text = bugle.SizeText
 		}
 		row := quotaRow{Label: quotaLabels[name], Used: text(n), Limit: "no limit", Limited: limit > 0}
+		if name == "events" && !row.Limited {
+			row.Used = "not counted" // but for the quota
+		}
 		if row.Limited {
 			row.Limit, row.Percent = text(limit), int(min(100*float64(n)/float64(limit), 100))
 		}

@@ -13,7 +13,7 @@ import (
 
 func TestQuotas(t *testing.T) {
 	p := newPeoplePanel(t)
-	has(t, p.get("/settings", http.StatusOK), "What the organization uses", "no limit")
+	has(t, p.get("/settings", http.StatusOK), "What the organization uses", "no limit", "not counted")
 	storetest.Change(t, p.store, func(tx *store.Tx) error {
 		return tx.SetQuotas(1, bugle.QuotaChoice{"webhooks": 1, "events": 2, "storage": 2 << 20})
 	})

@@ -33,11 +33,13 @@ func (q *request) quotas() error {
 func quotasData(limits, used bugle.Quotas) *value.Array {
 	all := value.NewArray(len(bugle.QuotaNames))
 	for _, name := range bugle.QuotaNames {
-		var limit any
-		if n := *limits.Of(name); n > 0 {
-			limit = n
+		var limit, n any = nil, *used.Of(name)
+		if most := *limits.Of(name); most > 0 {
+			limit = most
+		} else if name == "events" {
+			n = nil // they are counted for the quota alone
 		}
-		all.Set(name, value.Map("limit", limit, "used", *used.Of(name)))
+		all.Set(name, value.Map("limit", limit, "used", n))
 	}
 	return all
 }
@@ -61,7 +63,11 @@ func (c *componentSet) quotas() {
 	count := func() *value.Array { return value.Map("type", "integer", "minimum", 0) }
 	properties := value.NewArray(len(bugle.QuotaNames))
 	for _, name := range bugle.QuotaNames {
-		properties.Set(name, closed(value.Map("limit", annotated(nullable(count()), "Null if there is none."), "used", count())))
+		used := count()
+		if name == "events" {
+			used = annotated(nullable(used), "Null without a limit: they are not counted then.")
+		}
+		properties.Set(name, closed(value.Map("limit", annotated(nullable(count()), "Null if there is none."), "used", used)))
 	}
 	example := quotasData(bugle.Quotas{Webhooks: 100, Events: 600, Storage: 1 << 30}, bugle.Quotas{Webhooks: 3, Events: 12, Backlog: 40, Storage: 123456})
 	c.schema("Quotas", closed(properties), example)

@@ -93,8 +93,13 @@ func TestQuotas_ofStorage(t *testing.T) {
 
 func TestQuotas_areShown(t *testing.T) {
 	s := newServer(t)
-	for name, quota := range map[string]any{"webhooks": nil, "storage": nil} {
-		wantEqual(t, "limit of "+name, s.want(200, "GET", "quotas", nil).at("data", name, "limit"), quota)
+	for _, name := range bugle.QuotaNames {
+		quota := s.want(200, "GET", "quotas", nil).at("data", name)
+		var used any = 0
+		if name == "events" {
+			used = nil
+		}
+		wantEqual(t, name, quota, value.Map("limit", nil, "used", used))
 	}
 	s.setQuotas(bugle.QuotaChoice{"webhooks": 3, "events": 10})
 	s.watch()

@@ -28,17 +28,28 @@ type quotas struct {
 }
 
 // of returns what an organization may use.
-func (q *quotas) of(c conn, organizationID int64, now time.Time) (bugle.Quotas, error) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if age := now.Sub(q.readAt); q.readAt.IsZero() || age < 0 || age > quotasKept {
-		choices, err := selectQuotas(context.Background(), c)
-		if err != nil {
+func (q *quotas) of(ctx context.Context, c conn, organizationID int64, now time.Time) (bugle.Quotas, error) {
+	choices, age := q.remembered(now)
+	if age < 0 || age > quotasKept {
+		var err error
+		if choices, err = selectQuotas(ctx, c); err != nil {
 			return bugle.Quotas{}, err
 		}
+		q.mu.Lock()
 		q.choices, q.readAt = choices, now
+		q.mu.Unlock()
 	}
-	return q.choices[organizationID].Over(q.defaults), nil
+	return choices[organizationID].Over(q.defaults), nil
+}
+
+// remembered returns the choices as they were read last, not to be changed, and how long ago; negative: they were not.
+func (q *quotas) remembered(now time.Time) (map[int64]bugle.QuotaChoice, time.Duration) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.readAt.IsZero() {
+		return nil, -1
+	}
+	return q.choices, now.Sub(q.readAt)
 }
 
 func (q *quotas) forget() {
@@ -98,8 +109,8 @@ func (s *Store) QuotaChoices(ctx context.Context) (map[int64]bugle.QuotaChoice, 
 }
 
 // Quotas returns what an organization may use. What another process decides holds here within ten seconds.
-func (s *Store) Quotas(_ context.Context, organizationID int64) (bugle.Quotas, error) {
-	return s.quotas.of(s.view(), organizationID, s.now())
+func (s *Store) Quotas(ctx context.Context, organizationID int64) (bugle.Quotas, error) {
+	return s.quotas.of(ctx, s.view(), organizationID, s.now())
 }
 
 // SetQuotas decides about an organization in place of what was decided before. It returns bugle.ErrNotFound if there is none.
@@ -130,7 +141,7 @@ func (tx *Tx) SetQuotas(organizationID int64, choice bugle.QuotaChoice) error {
 
 // admitOne refuses one more of what there are few of, in a table.
 func (tx *Tx) admitOne(organizationID int64, name, query string) error {
-	q, err := tx.w.store.quotas.of(tx.view(), organizationID, tx.now)
+	q, err := tx.w.store.quotas.of(context.Background(), tx.view(), organizationID, tx.now)
 	if err != nil {
 		return err
 	}
@@ -178,7 +189,7 @@ func (tx *Tx) charge(a Actor, deliveries int) error {
 		return nil
 	}
 	all := &tx.w.store.quotas
-	q, err := all.of(tx.view(), a.OrganizationID, tx.now)
+	q, err := all.of(context.Background(), tx.view(), a.OrganizationID, tx.now)
 	if err != nil || q.Events == 0 && q.Backlog == 0 {
 		return err
 	}
