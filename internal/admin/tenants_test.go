@@ -266,6 +266,7 @@ func TestTenants(t *testing.T) {
 	if status, _, _ := visitor.ask(http.MethodGet, "/account", nil); status != http.StatusOK {
 		t.Errorf("the visitor is not signed in any more: %d", status)
 	}
+	storetest.WantApart(t, p.store)
 	after := b.Rows(t, p.store)
 	for _, table := range slices.Sorted(maps.Keys(before)) {
 		if was, is := strings.Join(before[table], "\n"), strings.Join(after[table], "\n"); was != is {

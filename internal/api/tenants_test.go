@@ -436,6 +436,7 @@ func TestTenants(t *testing.T) {
 			t.Errorf("%s without a key: %d, want 401", o, got.status)
 		}
 	}
+	storetest.WantApart(t, s.store)
 	after := b.Rows(t, s.store)
 	for _, table := range slices.Sorted(maps.Keys(before)) {
 		if was, is := strings.Join(before[table], "\n"), strings.Join(after[table], "\n"); was != is {

@@ -390,3 +390,46 @@ func texts(tx *store.Tx, query string, args ...any) ([]string, error) {
 	slices.Sort(list)
 	return list, rows.Err()
 }
+
+// WantApart fails the test for each row that refers to one of another organization. It looks at the foreign keys of
+// SQLite; on PostgreSQL, which has the same, it looks at nothing.
+func WantApart(t testing.TB, s *store.Store) {
+	t.Helper()
+	if OnPostgres() {
+		return
+	}
+	Change(t, s, func(tx *store.Tx) error {
+		keys, err := texts(tx, `SELECT m.name AS child, k."from" AS field, k."table" AS parent, k."to" AS id
+			FROM sqlite_master m, pragma_foreign_key_list(m.name) k WHERE m.type = 'table'`)
+		if err != nil {
+			return err
+		}
+		owned, err := tables(tx)
+		if err != nil {
+			return err
+		}
+		checked := 0
+		for _, key := range keys {
+			var child, field, parent, id string
+			if _, err := fmt.Sscanf(key, "child=%q field=%q parent=%q id=%q", &child, &field, &parent, &id); err != nil {
+				return fmt.Errorf("%s: %w", key, err)
+			}
+			if !owned[child] || !owned[parent] {
+				continue
+			}
+			checked++
+			rows, err := texts(tx, fmt.Sprintf(`SELECT c.organization_id, p.organization_id AS of FROM %s c JOIN %s p ON p.%s = c."%s" WHERE p.organization_id <> c.organization_id`,
+				child, parent, id, field))
+			if err != nil {
+				return err
+			}
+			if len(rows) > 0 {
+				t.Errorf("%d rows of %s refer by %s to another organization's %s: %s", len(rows), child, field, parent, rows[0])
+			}
+		}
+		if checked < 80 {
+			t.Errorf("only %d foreign keys were looked at", checked)
+		}
+		return nil
+	})
+}

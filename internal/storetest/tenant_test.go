@@ -25,6 +25,7 @@ func TestAddTenant_hasEverything(t *testing.T) {
 				t.Errorf("the mark is not in %s: %.300q", table, rows)
 			}
 		}
+		storetest.WantApart(t, s)
 		two := storetest.AddTenant(t, s, "zircon", "")
 		for table, rows := range two.Rows(t, s) {
 			if marked(rows, "quartz") {
