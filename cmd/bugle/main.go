@@ -23,6 +23,7 @@ type commands struct {
 	Demo    demoCommand    `cmd:"" help:"Serve a throw-away database with a demo unit, a receiver, and changes that keep coming."`
 	Key     keyCommand     `cmd:"" help:"Make, list and revoke API keys."`
 	User    userCommand    `cmd:"" help:"Let people sign in to the panel, give them new passwords, and list them."`
+	Quota   quotaCommand   `cmd:"" help:"Decide how much of the server each organization may use, and list what they use."`
 	Migrate migrateCommand `cmd:"" help:"Bring the tables up to date, or check whether they are."`
 	Copy    copyCommand    `cmd:"" help:"Move an installation to another database: from SQLite to PostgreSQL, or back."`
 	Doctor  doctorCommand  `cmd:"" help:"Check the configuration and the database, and prove that nothing is lost."`

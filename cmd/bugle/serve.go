@@ -46,6 +46,7 @@ type serveCommand struct {
 	GuestRateLimit int           `help:"Requests a minute from one address without an API key; 0 for no limit." default:"100" env:"BUGLE_GUEST_RATE_LIMIT"`
 	Retention      string        `help:"For how many days organizations keep their log unless they decide otherwise, or forever; behind a colon how many rows at most, such as events=90:1000000." default:"attempts=30,deliveries=90,events=90,runs=90" placeholder:"PARTS" env:"BUGLE_RETENTION"`
 	RetentionEvery time.Duration `help:"How often the log is cleaned, and how long what has ended stays however many rows are kept." default:"1h" hidden:"" env:"BUGLE_RETENTION_EVERY"`
+	Quota          string        `help:"How much of the server each organization may use unless bugle quota decides otherwise: webhooks=100, automations=50, events=600 (a minute), backlog=100000 (pending deliveries), storage=2GiB (of files), with commas between. What is not named has no limit." placeholder:"QUOTAS" env:"BUGLE_QUOTA"`
 	ProveEvery     time.Duration `help:"How often the server proves beside its work that nothing is lost, as bugle doctor --prove does; 0 for never." default:"1h" env:"BUGLE_PROVE_EVERY"`
 	Migrate        bool          `help:"Bring the tables up to date when the server starts. With --no-migrate it does not start before bugle migrate has." default:"true" negatable:"" env:"BUGLE_MIGRATE"`
 }
@@ -84,6 +85,9 @@ func (c *serveCommand) Validate() error {
 	if _, err := bugle.ParseRetention(c.Retention); err != nil {
 		errs = append(errs, fmt.Errorf("--%w", err))
 	}
+	if _, err := bugle.ParseQuotas(c.Quota); err != nil {
+		errs = append(errs, fmt.Errorf("--%w", err))
+	}
 	_, err := tracing.Configured()
 	return errors.Join(append(errs, err, c.profiling.check(), checkNode(c.Node), checkPublicURL(c.PublicURL))...)
 }
@@ -107,6 +111,10 @@ func (c *serveCommand) Run(ctx context.Context, out *output) error {
 	if err != nil {
 		return err
 	}
+	quotas, err := bugle.ParseQuotas(c.Quota)
+	if err != nil {
+		return err
+	}
 	stopProfiles, err := c.profiling.serve(log)
 	if err != nil {
 		return err
@@ -119,7 +127,7 @@ func (c *serveCommand) Run(ctx context.Context, out *output) error {
 	defer stopTracing()
 	return serve(ctx, serverConfig{
 		tracer: tracer, database: c.Database, secrets: c.SecretsKey.Source, storage: c.Storage, listener: listener, publicURL: c.PublicURL, guard: guard, role: c.Role, node: c.Node, keepTables: !c.Migrate,
-		clock: out.Clock, keyLimit: c.RateLimit, guestLimit: c.GuestRateLimit, retention: keep, retentionEvery: c.RetentionEvery, proveEvery: c.ProveEvery, log: log,
+		clock: out.Clock, keyLimit: c.RateLimit, guestLimit: c.GuestRateLimit, retention: keep, quotas: quotas, retentionEvery: c.RetentionEvery, proveEvery: c.ProveEvery, log: log,
 		started: func(s *store.Store) error {
 			log.Info("listening", "url", "http://"+listener.Addr().String(), "version", version(), "database", store.ShownName(c.Database))
 			first, err := s.EnsureOrganization(ctx, firstOrganization)
@@ -161,6 +169,7 @@ type serverConfig struct {
 	guestLimit     int
 	retention      bugle.Retention // of what organizations have not decided
 	retentionEvery time.Duration   // 0: an hour
+	quotas         bugle.Quotas    // of organizations about which nothing is decided
 	proveEvery     time.Duration   // 0: never
 	clock          clockwork.Clock // nil: the real one
 	log            *slog.Logger
@@ -209,7 +218,7 @@ func serve(ctx context.Context, c serverConfig) error {
 		clock = clockwork.NewRealClock()
 	}
 	var uploads *files.Folder
-	db, err := store.Open(ctx, c.database, store.Options{Clock: clock, Log: c.log, BaseURL: base, Node: c.nodeName(), Secrets: c.secrets, Keep: c.keepTables, OnCommit: metrics.Commit, Dropped: func(paths []string) {
+	db, err := store.Open(ctx, c.database, store.Options{Clock: clock, Log: c.log, BaseURL: base, Node: c.nodeName(), Secrets: c.secrets, Keep: c.keepTables, OnCommit: metrics.Commit, Quotas: c.quotas, Dropped: func(paths []string) {
 		if err := uploads.Remove(paths...); err != nil {
 			c.log.Error("removing files failed", "error", err)
 		}

@@ -45,7 +45,8 @@ type server struct {
 	store    *store.Store
 	o        Options
 	mux      *http.ServeMux
-	routes   []route // of pages for those who have signed in
+	routes   []route  // of pages for those who have signed in
+	forAll   []string // patterns of pages for anybody
 	sessions *scs.SessionManager
 	signIn   *signin.Authenticator
 	preview  *dispatch.Previewer
@@ -187,7 +188,10 @@ func (s *server) page(pattern, permission string, h handler) {
 }
 
 // open adds a page for anybody.
-func (s *server) open(pattern string, h handler) { s.mux.HandleFunc(pattern, s.guest(h)) }
+func (s *server) open(pattern string, h handler) {
+	s.forAll = append(s.forAll, pattern)
+	s.mux.HandleFunc(pattern, s.guest(h))
+}
 
 // guest makes a handler of net/http out of one of ours.
 func (s *server) guest(h handler) http.HandlerFunc {

@@ -404,7 +404,11 @@ func (v *visit) upload(name string) (*personnel.Upload, error) {
 		return nil, err
 	}
 	defer content.Close()
-	return v.server.o.Files.Put(v.actor.OrganizationID, header.Filename, content, personnel.MaxUpload)
+	quotas, err := v.server.store.Quotas(v.Context(), v.actor.OrganizationID)
+	if err != nil {
+		return nil, err
+	}
+	return v.server.o.Files.PutWithin(quotas.Storage, v.actor.OrganizationID, header.Filename, content, personnel.MaxUpload)
 }
 
 // drop removes those uploads that no change has kept.

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"strconv"
 	"strings"
 	"time"
 
@@ -208,6 +209,15 @@ func (f *frame) SendingHeld() *store.SendingHold {
 	return hold
 }
 
+// CanRelease reports whether the visitor may let the server send what it holds.
+func (f *frame) CanRelease() bool {
+	alone, err := f.isAlone()
+	if err != nil {
+		f.server.o.Log.ErrorContext(f.Context(), "reading organizations failed", "error", err)
+	}
+	return alone && f.Can(bugle.AllPermissions)
+}
+
 // Organization is that of who has signed in.
 func (f *frame) Organization() *bugle.Organization { return f.organization }
 
@@ -320,6 +330,7 @@ func (v *visit) fail(err error) {
 	var status statusError
 	var invalid *bugle.InvalidError
 	var large *http.MaxBytesError
+	var quota *bugle.QuotaError
 	switch {
 	case errors.Is(err, errSignIn):
 		v.signInFirst()
@@ -332,6 +343,11 @@ func (v *visit) fail(err error) {
 		}
 	case errors.As(err, &invalid):
 		p.Status, p.Text = http.StatusUnprocessableEntity, invalid.Error()
+	case errors.As(err, &quota):
+		p.Status, p.Text = quotaStatus(quota), quota.Error()
+		if seconds := quota.Seconds(); seconds > 0 {
+			v.w.Header().Set("Retry-After", strconv.Itoa(seconds))
+		}
 	case errors.As(err, &large):
 		p.Status, p.Text = http.StatusRequestEntityTooLarge, "What was sent is too large."
 	case errors.Is(err, bugle.ErrForbidden):

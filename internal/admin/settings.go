@@ -37,6 +37,7 @@ type settingsPage struct {
 	Kept    [][]input // how long the log is kept: a row for each part of it
 	Alerts  []input   // who is told of webhooks that fail
 	Example string    // how the visitor's name is displayed
+	Quotas  []quotaRow
 }
 
 // keptTexts are what the page says of bugle.RetentionNames.
@@ -114,6 +115,9 @@ func (s *server) renderSettings(v *visit, status int, f *form) error {
 	}
 	p.Kept = s.keptInputs(choice, f)
 	p.Alerts = f.fill(alertInputs(v.organization))
+	if p.Quotas, err = v.quotaRows(); err != nil {
+		return err
+	}
 	user, err := s.store.Get(v.Context(), v.actor.OrganizationID, &personnel.User, v.actor.UserID)
 	if err != nil {
 		return err
@@ -240,7 +244,14 @@ func alertInputs(o *bugle.Organization) []input {
 
 // releaseSending lets servers send what they held.
 func (s *server) releaseSending(v *visit) error {
-	err := s.store.Update(v.Context(), func(tx *store.Tx) error {
+	alone, err := v.isAlone()
+	if err != nil {
+		return err
+	}
+	if !alone {
+		return fmt.Errorf("what other organizations hold is sent too, so only who runs the server can release it: %w", bugle.ErrForbidden)
+	}
+	err = s.store.Update(v.Context(), func(tx *store.Tx) error {
 		_, err := tx.ReleaseSending()
 		return err
 	})
@@ -250,6 +261,12 @@ func (s *server) releaseSending(v *visit) error {
 	s.o.Log.InfoContext(v.Context(), "sending released in the panel", "user", v.actor.UserID, "organization", v.actor.OrganizationID)
 	v.flash("success", "Sending is released: what is pending leaves within seconds.")
 	return v.redirect("/")
+}
+
+// isAlone reports whether there is no other organization than the visitor's, so that an admin of it decides for the whole server.
+func (v *visit) isAlone() (bool, error) {
+	organizations, err := v.server.store.Organizations(v.Context(), 2)
+	return len(organizations) == 1, err
 }
 
 type targetsPage struct {

@@ -58,6 +58,24 @@ func TestRelease(t *testing.T) {
 	hasNot(t, page, "Nothing is sent")
 }
 
+// What is held is that of all organizations, so an admin of one of several cannot release it.
+func TestRelease_ofSeveralOrganizations(t *testing.T) {
+	p := newWebhooksPanel(t)
+	storetest.Change(t, p.store, func(tx *store.Tx) error {
+		if _, err := tx.AddOrganization("2nd Test Battalion"); err != nil {
+			return err
+		}
+		return tx.HoldSending("a drill")
+	})
+	page := p.get("/webhooks", http.StatusOK)
+	has(t, page, "Nothing is sent: a drill.")
+	hasNot(t, page, `action="/release"`)
+	has(t, p.post("/release", http.StatusForbidden), "only who runs the server can release it")
+	if h, err := p.store.SendingHold(t.Context()); h == nil || err != nil {
+		t.Errorf("it is not held any more: %v", err)
+	}
+}
+
 // Who is no admin sees why nothing arrives, but cannot change it.
 func TestRelease_permission(t *testing.T) {
 	p := newWebhooksPanel(t, "view_any_webhook", "update_organization")

@@ -60,7 +60,7 @@ func (v *visit) identify() error {
 		return err
 	}
 	v.account = account
-	v.actor.OrganizationID, v.actor.UserID = organizationID, userID
+	v.actor.OrganizationID, v.actor.UserID, v.actor.Limited = organizationID, userID, true
 	for _, name := range []string{account.TimeZone, v.organization.TimeZone} {
 		if location, err := time.LoadLocation(name); name != "" && err == nil {
 			v.location = location

@@ -98,6 +98,7 @@ func newServer(s *store.Store, o Options) *server {
 	srv.deliveries()
 	srv.replays()
 	srv.hold()
+	srv.quotas()
 	serve(srv, srv.automations())
 	srv.automationActions()
 	srv.automationLogs()

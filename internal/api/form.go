@@ -267,7 +267,11 @@ func (f *form) file(name, filename string, part io.Reader) error {
 		return errNotUTF8
 	}
 	source := &source{Reader: part}
-	u, err := folder.Put(f.q.actor.OrganizationID, filename, source, personnel.MaxUpload)
+	quotas, err := f.q.server.store.Quotas(f.q.Context(), f.q.actor.OrganizationID)
+	if err != nil {
+		return err
+	}
+	u, err := folder.PutWithin(quotas.Storage, f.q.actor.OrganizationID, filename, source, personnel.MaxUpload)
 	switch {
 	case errors.Is(err, files.ErrTooLarge):
 		f.invalid.Add(dotted(name), "The %s field must not be greater than %d kilobytes.", dotted(name), personnel.MaxUpload>>10)

@@ -38,10 +38,13 @@ const (
 // fail answers with an error, and logs it if it is none of the caller's.
 func (q *request) fail(err error) {
 	var invalid *bugle.InvalidError
+	var quota *bugle.QuotaError
 	var status *statusError
 	switch {
 	case errors.As(err, &invalid):
 		status = &statusError{http.StatusUnprocessableEntity, "ValidationException", invalid.Error()}
+	case errors.As(err, &quota):
+		status = q.quotaError(quota)
 	case errors.As(err, &status):
 	case errors.Is(err, bugle.ErrUnauthorized):
 		status = &statusError{http.StatusUnauthorized, "AuthenticationException", unauthenticated}

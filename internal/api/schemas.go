@@ -28,6 +28,7 @@ func components() *value.Array {
 	c.feed()
 	c.replays()
 	c.hold()
+	c.quotas()
 	c.automations()
 	c.eventLog()
 	c.channels()
@@ -616,14 +617,14 @@ func (c *componentSet) errors() {
 		{400, "The body is no JSON object, or the version is unknown.", "HttpException", "The request body must be a JSON object, not 7."},
 		{401, "No valid key.", "AuthenticationException", unauthenticated},
 		{402, "Sent by PERSCOM without a subscription, never by this server.", "HttpException", "A valid subscription is required to complete this request."},
-		{403, "The key lacks the scope.", "HttpException", forbidden},
+		{403, "The key lacks the scope, or the organization has as many webhooks or automations as it may.", "HttpException", forbidden},
 		{404, "There is no such resource.", "NotFoundHttpException", notFound},
 		{405, "The path has other methods.", "MethodNotAllowedHttpException", "The PUT method is not supported for this route. Supported methods: GET, HEAD, POST."},
 		{409, "It cannot be done as things stand.", "ConflictHttpException", "The request conflicts with the current state: cancel delivery 7, which is delivered already."},
 		{413, "The body is too long.", "PostTooLargeException", "The request body is longer than 1048576 bytes."},
-		{429, "Too many requests within a minute.", "ThrottleRequestsException", rateExceeded},
+		{429, "Too many requests within a minute, or the organization has caused too many events in it, or has too many deliveries pending.", "ThrottleRequestsException", rateExceeded},
 		{503, "The server is stopping, or cannot reach its database.", "HttpException", maintenance},
-		{507, "The disk of the data is full.", "HttpException", noRoom},
+		{507, "The disk of the data is full, or the organization has as many bytes of files as it may.", "HttpException", noRoom},
 	} {
 		c.answer("Error"+strconv.Itoa(e.status), e.description, schemaRef("Error"), value.Map("error", example(e.kind, e.message)))
 	}

@@ -2,8 +2,9 @@
 //
 // The deliveries of a webhook form its lane. The engine goes round the lanes that have something to
 // send and a free slot, so that a lane that hangs costs its own slots only. The table is the truth;
-// memory holds the next few deliveries of each lane. Every request goes out through the guarded
-// [Client].
+// memory holds the next few deliveries of each lane. Organizations take turns, so that one with many
+// lanes delays none with few, and none can have all that may be under way. Every request goes out
+// through the guarded [Client].
 package delivery
 
 import (
@@ -62,11 +63,13 @@ type Engine struct {
 
 	mu        sync.Mutex
 	lanes     map[int64]*lane
-	ready     []*lane            // each lane that may send now, once; the first is next
+	ready     turns              // each lane that may send now, once
 	sleepers  map[*lane]struct{} // those that wait for a time
-	toLoad    []*lane
-	work      context.Context // of attempts; ended when Run gives them up
-	leaving   map[int]bool    // slices that are to go to another node, once nothing of them is under way
+	toLoad    turns              // each lane that is to be read, once
+	inFlight  int                // attempts under way
+	underWay  map[int64]int      // of them, by organization
+	work      context.Context    // of attempts; ended when Run gives them up
+	leaving   map[int]bool       // slices that are to go to another node, once nothing of them is under way
 	workers   map[*worker]struct{}
 	slow      int  // workers whose attempt takes long
 	saturated bool // a lane waits for a worker
@@ -127,7 +130,7 @@ func NewEngine(s *store.Store, c *Client, o Options) *Engine {
 	}
 	e := &Engine{
 		store: s, client: c, o: o, envelopes: newEnvelopes(envelopeBytes),
-		lanes: map[int64]*lane{}, sleepers: map[*lane]struct{}{}, workers: map[*worker]struct{}{},
+		lanes: map[int64]*lane{}, underWay: map[int64]int{}, sleepers: map[*lane]struct{}{}, workers: map[*worker]struct{}{},
 		wakeLoop: make(chan struct{}, 1), wakeLoader: make(chan struct{}, loaders), wakeRecord: make(chan struct{}, 1),
 		wakeLease: make(chan struct{}, 1), wakeLook: make(chan struct{}, 1), leaving: map[int]bool{}, work: context.Background(),
 		pings:    make(chan chan struct{}),
@@ -173,7 +176,7 @@ func (e *Engine) Run(ctx context.Context) {
 
 	e.mu.Lock()
 	e.stopping = true
-	e.ready = nil
+	e.ready = turns{}
 	e.idle.Broadcast()
 	overdue := time.AfterFunc(e.o.Grace, abort)
 	defer overdue.Stop()
@@ -296,7 +299,7 @@ func (e *Engine) turn() (next time.Time, saturated, retry bool) {
 	}
 	if e.saturated {
 		e.countSlow()
-		e.saturated = len(e.ready) > 0 && len(e.workers)-e.slow >= e.o.Fast
+		e.saturated = !e.ready.isEmpty() && len(e.workers)-e.slow >= e.o.Fast
 	}
 	e.spawn()
 	if !e.nextRetry.IsZero() {
@@ -411,7 +414,7 @@ func (e *Engine) schedule(l *lane) {
 	}
 	if l.wants() {
 		l.loading = true
-		e.toLoad = append(e.toLoad, l)
+		e.toLoad.add(l)
 		signal(e.wakeLoader)
 	}
 	if l.listed {
@@ -421,7 +424,7 @@ func (e *Engine) schedule(l *lane) {
 	switch {
 	case ok:
 		l.listed = true
-		e.ready = append(e.ready, l)
+		e.ready.add(l)
 	case !at.IsZero():
 		e.sleep(l, at)
 	}
@@ -438,7 +441,7 @@ func (e *Engine) sleep(l *lane, at time.Time) {
 // to do starts another, until there are enough.
 func (e *Engine) spawn() {
 	switch {
-	case len(e.ready) == 0 || e.stopping || !e.store.Holds():
+	case e.ready.find(e.mayTake) < 0 || e.stopping || !e.store.Holds():
 	case len(e.workers)-e.slow >= e.o.Fast:
 		if !e.saturated {
 			e.saturated = true
@@ -497,17 +500,19 @@ func (e *Engine) next(w *worker, done *finished) task {
 		}
 	}
 	now := e.o.Clock.Now()
-	for len(e.ready) > 0 && !e.stopping && len(e.workers)-e.slow <= e.o.Fast && e.store.Holds() {
-		l := e.ready[0]
-		e.ready[0] = nil
-		e.ready = e.ready[1:]
+	for !e.stopping && len(e.workers)-e.slow <= e.o.Fast && e.store.Holds() {
+		place := e.ready.find(e.mayTake)
+		if place < 0 {
+			break
+		}
+		l := e.ready.take(place)
 		l.listed = false
 		if ok, _ := l.ready(now); !ok {
 			e.schedule(l)
 			continue
 		}
 		d := l.pop()
-		l.inFlight++
+		e.take(l)
 		l.paced(now)
 		e.schedule(l)
 		w.since, w.lane = time.Now(), l
@@ -515,9 +520,7 @@ func (e *Engine) next(w *worker, done *finished) task {
 		return task{ctx: l.ctx, lane: l, hook: l.hook, delivery: d}
 	}
 	delete(e.workers, w)
-	if len(e.ready) > 0 {
-		e.spawn()
-	}
+	e.spawn()
 	e.idle.Broadcast()
 	return task{}
 }
@@ -593,7 +596,7 @@ func (e *Engine) envelope(ctx context.Context, eventID int64) ([]byte, error) {
 // finish books an attempt that ended: on its lane at once, in the table soon.
 func (e *Engine) finish(f *finished) {
 	l := f.lane
-	l.inFlight--
+	e.giveBack(l)
 	if e.lanes[l.id] != l && l.inFlight == 0 {
 		l.cut() // it was dropped meanwhile
 	}

@@ -191,7 +191,7 @@ func (r *rig) hook(url string, set func(*bugle.Webhook)) *bugle.Webhook {
 func (r *rig) edit(w *bugle.Webhook, set func(*bugle.Webhook)) {
 	r.Helper()
 	storetest.Change(r, r.store, func(tx *store.Tx) error {
-		now, err := tx.Webhook(1, w.ID)
+		now, err := tx.Webhook(w.OrganizationID, w.ID)
 		if err != nil {
 			return err
 		}
@@ -220,9 +220,11 @@ func (r *rig) change() {
 func (r *rig) send(w *bugle.Webhook, n int) []int64 {
 	r.Helper()
 	var ids []int64
+	actor := storetest.Actor()
+	actor.OrganizationID = w.OrganizationID
 	storetest.Change(r, r.store, func(tx *store.Tx) error {
 		for i := range n {
-			id, err := tx.SendTest(storetest.Actor(), w.ID, value.Map("n", i))
+			id, err := tx.SendTest(actor, w.ID, value.Map("n", i))
 			if err != nil {
 				return err
 			}
@@ -978,7 +980,7 @@ func TestEngine_roundRobin(t *testing.T) {
 	r.sendOne(r.hook(first.URL, nil))
 	r.until("the one worker to be busy", func() bool { return first.len() == 1 })
 	for _, id := range lanes {
-		r.edit(&bugle.Webhook{ID: id}, func(w *bugle.Webhook) { w.Status = bugle.Active })
+		r.edit(&bugle.Webhook{ID: id, OrganizationID: 1}, func(w *bugle.Webhook) { w.Status = bugle.Active })
 	}
 	r.until("the lanes to be read", func() bool {
 		return r.locked(func() bool {

@@ -17,12 +17,13 @@ const (
 // A lane is the part of one webhook's deliveries that is in memory: the next ones, in order, and a
 // cursor behind which the table holds the rest. The engine's lock guards it.
 type lane struct {
-	id     int64
-	ctx    context.Context // of its attempts
-	cut    context.CancelFunc
-	away   bool           // another node's, or to be
-	hook   *bugle.Webhook // as it was read last; not to be changed, since workers read it. nil: not read yet
-	health bugle.Health   // newer than the hook's
+	id           int64
+	ctx          context.Context // of its attempts
+	cut          context.CancelFunc
+	away         bool           // another node's, or to be
+	organization int64          // whose it is; 0: not read yet
+	hook         *bugle.Webhook // as it was read last; not to be changed, since workers read it. nil: not read yet
+	health       bugle.Health   // newer than the hook's
 
 	queue    []store.NewDelivery // from head
 	head     int

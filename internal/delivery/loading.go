@@ -19,7 +19,7 @@ const (
 func (e *Engine) load(ctx context.Context) {
 	for {
 		e.mu.Lock()
-		if len(e.toLoad) == 0 {
+		if e.toLoad.isEmpty() {
 			e.mu.Unlock()
 			select {
 			case <-ctx.Done():
@@ -28,9 +28,8 @@ func (e *Engine) load(ctx context.Context) {
 				continue
 			}
 		}
-		l := e.toLoad[0]
-		e.toLoad = e.toLoad[1:]
-		if len(e.toLoad) > 0 {
+		l := e.toLoad.take(0)
+		if !e.toLoad.isEmpty() {
 			signal(e.wakeLoader)
 		}
 		e.mu.Unlock()
@@ -46,7 +45,7 @@ func (e *Engine) load(ctx context.Context) {
 			}
 			pause(ctx, retryPause)
 			e.mu.Lock()
-			e.toLoad = append(e.toLoad, l)
+			e.toLoad.add(l)
 			signal(e.wakeLoader)
 			e.mu.Unlock()
 		}
@@ -100,7 +99,7 @@ func (e *Engine) loadLane(ctx context.Context, l *lane) error {
 		} else if !hook.UpdatedAt.Equal(l.hook.UpdatedAt) {
 			l.holdTo, l.pace.NextAt = time.Time{}, time.Time{} // it may call another receiver now
 		}
-		l.hook = hook
+		l.hook, l.organization = hook, hook.OrganizationID
 	}
 	l.loading = false
 	l.readAt = e.o.Clock.Now()

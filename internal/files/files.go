@@ -28,7 +28,8 @@ var ErrTooLarge = errors.New("the file is too large")
 // A Folder holds the files of all organizations, a folder each. Its methods may be called
 // concurrently.
 type Folder struct {
-	root *os.Root // no path leads out of it
+	root  *os.Root // no path leads out of it
+	sizes sizes
 }
 
 // Open opens the folder, and makes it, for its owner alone, if there is none.
@@ -40,7 +41,7 @@ func Open(dir string) (*Folder, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the folder of uploaded files: %w", err)
 	}
-	return &Folder{root}, nil
+	return &Folder{root: root}, nil
 }
 
 // Close releases the folder.
@@ -101,6 +102,7 @@ func (f *Folder) Put(organizationID int64, name string, r io.Reader, limit int64
 		f.root.Remove(u.Path)
 		return nil, fmt.Errorf("store a file: %w", err)
 	}
+	f.sizes.change(folder, size)
 	return u, nil
 }
 
@@ -256,7 +258,7 @@ func (f *Folder) Remove(paths ...string) error {
 			errs = append(errs, fmt.Errorf("remove the file %q: not a path of an uploaded file", name))
 			continue
 		}
-		if err := f.root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := f.remove(name); err != nil {
 			errs = append(errs, fmt.Errorf("remove a file: %w", err))
 		}
 	}

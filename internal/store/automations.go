@@ -164,6 +164,9 @@ func (s *Store) Automations(ctx context.Context, organizationID int64, f Automat
 
 // AddAutomation writes a new automation and gives it its id and times.
 func (tx *Tx) AddAutomation(a *bugle.Automation) error {
+	if err := tx.admitOne(a.OrganizationID, "automations", countAutomations); err != nil {
+		return err
+	}
 	a.CreatedAt, a.UpdatedAt = tx.now, tx.now
 	values, err := tx.automationValues(a)
 	if err != nil {

@@ -18,7 +18,19 @@ func (c change) emit(r *personnel.Resource, verb string, causes []bugle.Cause) e
 	if err != nil {
 		return err
 	}
-	return c.tx.addEvent(event, 0)
+	return c.addEvent(event)
+}
+
+// addEvent adds an event that the actor has caused, within the quotas of his organization. A nil event is none.
+func (c change) addEvent(e *bugle.Event) error {
+	if e == nil {
+		return nil
+	}
+	made := len(c.tx.committed.Deliveries)
+	if err := c.tx.addEvent(e, 0); err != nil {
+		return err
+	}
+	return c.tx.charge(c.a, len(c.tx.committed.Deliveries)-made)
 }
 
 // prepare builds the event with its envelope, or returns nil for a kind without events.
@@ -174,6 +186,9 @@ func (tx *Tx) SendTest(a Actor, webhookID int64, payload any) (deliveryID int64,
 		return 0, fmt.Errorf("envelope of a test: %w", err)
 	}
 	if err := tx.addEvent(e, webhookID); err != nil {
+		return 0, err
+	}
+	if err := tx.charge(a, 1); err != nil {
 		return 0, err
 	}
 	return tx.committed.Deliveries[len(tx.committed.Deliveries)-1].ID, nil

@@ -47,6 +47,12 @@ func (s *Store) Watch(t testing.TB, heard func(query string)) {
 	t.Cleanup(func() { s.reading = unwatched })
 }
 
+// CountingPending is told of each count of pending deliveries, until the test ends.
+func CountingPending(t testing.TB, told func()) {
+	onCount = told
+	t.Cleanup(func() { onCount = func() {} })
+}
+
 // watched passes queries on and lets them be heard.
 type watched struct {
 	querier

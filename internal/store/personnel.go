@@ -20,6 +20,7 @@ type Actor struct {
 	RequestID      string
 	TraceID        string
 	Chain          bugle.Chain // zero: nothing that is known here caused it
+	Limited        bool        // asks from outside, and so within the organization's quotas
 }
 
 // Get returns a resource of the organization, complete for rendering, or bugle.ErrNotFound.
@@ -427,7 +428,7 @@ func (c change) delete(r *personnel.Resource) error {
 	if err := c.tx.exec("DELETE FROM "+r.Kind.Table+" WHERE id = $1 AND organization_id = $2", r.ID(), c.a.OrganizationID); err != nil {
 		return err
 	}
-	return c.tx.addEvent(event, 0)
+	return c.addEvent(event)
 }
 
 // ownsModels reports whether resources of other kinds belong to those of the kind by model_type and

@@ -45,6 +45,7 @@ type Store struct {
 	committed []func(Committed)
 	dropped   func(paths []string)
 	onCommit  func(Commit)
+	quotas    quotas
 }
 
 // Options are how a Store is opened.
@@ -67,6 +68,8 @@ type Options struct {
 	// Dropped is told of the uploaded files that a change has left unused, once it is committed, by
 	// whoever made it. Nil: nobody is told.
 	Dropped func(paths []string)
+
+	Quotas bugle.Quotas // of organizations for which nothing else is decided
 
 	// OnCommit is told of every commit, also of those that failed, and must be quick. Nil: nobody is told.
 	OnCommit func(Commit)
@@ -102,7 +105,7 @@ func Open(ctx context.Context, name string, o Options) (*Store, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Store{clock: o.Clock, baseURL: strings.TrimRight(o.BaseURL, "/"), dropped: o.Dropped, onCommit: o.OnCommit}
+	s := &Store{clock: o.Clock, baseURL: strings.TrimRight(o.BaseURL, "/"), dropped: o.Dropped, onCommit: o.OnCommit, quotas: quotas{defaults: o.Quotas}}
 	if o.Secrets == nil {
 		o.Secrets = SecretsSource(name)
 	}

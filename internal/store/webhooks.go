@@ -211,8 +211,14 @@ func (s *Store) LaneWebhook(ctx context.Context, id int64) (*bugle.Webhook, erro
 // lastEvent is the newest event: those after it are matched with the webhook as it is then.
 const lastEvent = "(SELECT COALESCE(MAX(id), 0) FROM events)"
 
-// AddWebhook writes a new webhook and gives it its id and times.
+// AddWebhook writes a new webhook and gives it its id and times. It returns a *bugle.QuotaError if the organization has as
+// many as it may.
 func (tx *Tx) AddWebhook(w *bugle.Webhook) error {
+	if w.Channel == "" {
+		if err := tx.admitOne(w.OrganizationID, "webhooks", countWebhooks); err != nil {
+			return err
+		}
+	}
 	w.CreatedAt, w.UpdatedAt = tx.now, tx.now
 	schedule, err := encodeSchedule(w)
 	if err != nil {
