@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -126,8 +125,7 @@ func (f *floodFigures) print(w io.Writer) {
 // A flood is one run.
 type flood struct {
 	*benchFloodCommand
-	url, key string
-	client   *http.Client
+	*apiCaller
 	calendar string
 
 	mu       sync.Mutex
@@ -140,8 +138,7 @@ const (
 )
 
 func (c *benchFloodCommand) measure(ctx context.Context, name, dir string) (*floodFigures, error) {
-	fl := &flood{benchFloodCommand: c, arrivals: map[int]time.Time{}, client: &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{}}} // to the server of this run only
-	defer fl.client.CloseIdleConnections()
+	fl := &flood{benchFloodCommand: c, arrivals: map[int]time.Time{}}
 	receiver := &http.Server{Handler: http.HandlerFunc(fl.receive), ReadHeaderTimeout: 10 * time.Second}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -150,18 +147,18 @@ func (c *benchFloodCommand) measure(ctx context.Context, name, dir string) (*flo
 	served := make(chan struct{})
 	go func() { defer close(served); receiver.Serve(listener) }()
 	defer func() { receiver.Close(); <-served }()
-	var key bytes.Buffer
-	create := keyCreateCommand{database: database{Database: name}, Name: "flood", Scope: []string{"*"}}
-	if err := create.Run(ctx, &output{Stdout: &key}); err != nil {
+	key, err := newKey(ctx, name)
+	if err != nil {
 		return nil, err
 	}
-	fl.key = strings.TrimSpace(key.String())
 	server, err := (&bench{dir: dir}).startServer(ctx, name, "flood", roleAll)
 	if err != nil {
 		return nil, err
 	}
 	defer server.stop()
-	fl.url = server.url
+	caller, end := newCaller(server.url, key, 1)
+	defer end()
+	fl.apiCaller = caller
 	var made struct{ Data struct{ ID int } }
 	text, err := fl.call(ctx, "POST", "/v2/calendars", `{"name":"Training","color":"#2563eb"}`, http.StatusCreated)
 	if err == nil {
@@ -220,25 +217,6 @@ func (fl *flood) receive(w http.ResponseWriter, r *http.Request) {
 
 // floodMark is before the number of a call, which ends with a dot.
 const floodMark = "call number "
-
-func (fl *flood) call(ctx context.Context, method, path, body string, want int) ([]byte, error) {
-	r, err := http.NewRequestWithContext(ctx, method, fl.url+path, strings.NewReader(body))
-	if err != nil {
-		return nil, err
-	}
-	r.Header.Set("Authorization", "Bearer "+fl.key)
-	r.Header.Set("Content-Type", "application/json")
-	answer, err := fl.client.Do(r)
-	if err != nil {
-		return nil, err
-	}
-	defer answer.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(answer.Body, 1<<20))
-	if err == nil && answer.StatusCode != want {
-		err = fmt.Errorf("%s %s: status %d: %.300s", method, path, answer.StatusCode, text)
-	}
-	return text, err
-}
 
 // phase makes calls for as long as the command says, from a number on, and waits for what they cause.
 func (fl *flood) phase(ctx context.Context, from int) (floodPhase, error) {

@@ -120,6 +120,46 @@ func fetch(ctx context.Context, url string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(answer.Body, 1<<20))
 }
 
+// An apiCaller calls the API of a server of this run.
+type apiCaller struct {
+	url, key string
+	client   *http.Client
+}
+
+// newCaller returns a caller that keeps so many connections, and how to end it.
+func newCaller(url, key string, connections int) (c *apiCaller, end func()) {
+	c = &apiCaller{url, key, &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: connections, DisableCompression: true}, Timeout: 30 * time.Second}}
+	return c, c.client.CloseIdleConnections
+}
+
+// call makes a request and returns the body of an answer with the status.
+func (c *apiCaller) call(ctx context.Context, method, path, body string, want int) ([]byte, error) {
+	request, err := http.NewRequestWithContext(ctx, method, c.url+path, strings.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Authorization", "Bearer "+c.key)
+	request.Header.Set("Content-Type", "application/json")
+	answer, err := c.client.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(answer.Body, 1<<20))
+	if err == nil && answer.StatusCode != want {
+		err = fmt.Errorf("%s %s: status %d: %.500s", method, path, answer.StatusCode, text)
+	}
+	return text, err
+}
+
+// newKey makes an API key for everything, in a database that no server has yet.
+func newKey(ctx context.Context, name string) (string, error) {
+	var key bytes.Buffer
+	create := keyCreateCommand{database: database{Database: name}, Name: "bench", Scope: []string{"*"}}
+	err := create.Run(ctx, &output{Stdout: &key})
+	return strings.TrimSpace(key.String()), err
+}
+
 // counted is what the sink says it has got.
 func (b *bench) counted(ctx context.Context) (counted, error) {
 	var c counted

@@ -95,9 +95,7 @@ func (c *soakCommand) Run(ctx context.Context, out *output) (err error) {
 			err = dropErr
 		}
 	}()
-	s := &soak{soakCommand: c, database: name, dir: dir, stderr: out.Stderr, client: &http.Client{ // to the server of this run only
-		Transport: &http.Transport{MaxIdleConnsPerHost: soakClients, DisableCompression: true}, Timeout: 30 * time.Second}}
-	defer s.client.CloseIdleConnections()
+	s := &soak{soakCommand: c, database: name, dir: dir, stderr: out.Stderr}
 	f, err := s.run(ctx)
 	if err != nil {
 		return err
@@ -130,11 +128,10 @@ const (
 // A soak is one run.
 type soak struct {
 	*soakCommand
+	*apiCaller
 	database string
 	dir      string
 	stderr   io.Writer
-	client   *http.Client
-	key      string
 	server   *soakServer
 	ledger   *soakLedger
 	receiver *soakReceiver
@@ -164,16 +161,17 @@ func (s *soak) run(ctx context.Context) (f *soakFigures, err error) {
 		return nil, err
 	}
 	defer stopReceiver()
-	var key bytes.Buffer
-	create := keyCreateCommand{database: database{Database: s.database}, Name: "soak", Scope: []string{"*"}}
-	if err := create.Run(ctx, &output{Stdout: &key}); err != nil {
+	key, err := newKey(ctx, s.database)
+	if err != nil {
 		return nil, err
 	}
-	s.key = strings.TrimSpace(key.String())
 	if s.server, err = startSoakServer(ctx, s.database, s.dir, s.Keep, s.Pprof); err != nil {
 		return nil, err
 	}
 	defer s.server.stop()
+	caller, end := newCaller(s.server.url, key, soakClients)
+	defer end()
+	s.apiCaller = caller
 	if err := s.prepare(ctx); err != nil {
 		return nil, fmt.Errorf("make what is to be changed: %w", err)
 	}
@@ -245,26 +243,6 @@ func (s *soak) say(text string, args ...any) {
 	if s.Progress {
 		fmt.Fprintf(s.stderr, text, args...)
 	}
-}
-
-// call makes a request to the API and returns the body of an answer with the status.
-func (s *soak) call(ctx context.Context, method, path, body string, want int) ([]byte, error) {
-	request, err := http.NewRequestWithContext(ctx, method, s.server.url+path, strings.NewReader(body))
-	if err != nil {
-		return nil, err
-	}
-	request.Header.Set("Authorization", "Bearer "+s.key)
-	request.Header.Set("Content-Type", "application/json")
-	answer, err := s.client.Do(request)
-	if err != nil {
-		return nil, err
-	}
-	defer answer.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(answer.Body, 1<<20))
-	if err == nil && answer.StatusCode != want {
-		err = fmt.Errorf("%s %s: status %d: %.500s", method, path, answer.StatusCode, text)
-	}
-	return text, err
 }
 
 // prepare makes the webhooks and what is changed. Retries come soon and do not run out, so that the ledger can settle.

@@ -54,8 +54,7 @@ var besides = map[string]string{
 	"cmd/bugle apiBench.request":          "measures the server of the same run, on loopback",
 	"cmd/bugle fetch":                     "asks the servers that a measurement has started, on loopback",
 	"cmd/bugle benchPanelCommand.measure": "measures the server of the same run, on loopback",
-	"cmd/bugle soakCommand.Run":           "loads the server of the same run, on loopback",
-	"cmd/bugle benchFloodCommand.measure": "calls the server of the same run, on loopback",
+	"cmd/bugle newCaller":                 "calls the server of the same run, on loopback",
 	"cmd/bugle strangers.send":            "floods the server of the same run, on loopback",
 }
 
