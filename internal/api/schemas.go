@@ -30,6 +30,7 @@ func components() *value.Array {
 	c.hold()
 	c.automations()
 	c.eventLog()
+	c.auditLog()
 	c.channels()
 	c.errors()
 	return value.Map(

@@ -267,8 +267,11 @@ const auditPage = 1000
 // CheckAudit walks along the audit log of each organization, up to what is its newest entry now. It may run beside a server.
 // The pause, if there is one, is called after each statement with how long it took.
 func (s *Store) CheckAudit(ctx context.Context, pause func(took time.Duration)) ([]AuditChain, error) {
+	return checkAudit(ctx, s.view(), pause)
+}
+
+func checkAudit(ctx context.Context, c conn, pause func(time.Duration)) ([]AuditChain, error) {
 	var chains []AuditChain
-	c := s.view()
 	err := c.each(ctx, func(scan func(to ...any) error) error {
 		var chain AuditChain
 		err := scan(&chain.OrganizationID, &chain.Entries, &chain.Hash)
@@ -277,7 +280,7 @@ func (s *Store) CheckAudit(ctx context.Context, pause func(took time.Duration)) 
 	}, `
 		SELECT h.organization_id, h.number, h.hash FROM audit_heads h
 		UNION ALL
-		SELECT DISTINCT a.organization_id, 0, `+s.dialect.textBytes("''")+` FROM audit_entries a
+		SELECT DISTINCT a.organization_id, 0, `+c.dialect.textBytes("''")+` FROM audit_entries a
 		WHERE  NOT EXISTS (SELECT 1 FROM audit_heads h WHERE h.organization_id = a.organization_id)
 		ORDER  BY 1`)
 	for i := 0; err == nil && i < len(chains); i++ {
