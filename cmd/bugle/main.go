@@ -31,6 +31,7 @@ type commands struct {
 	Migrate migrateCommand `cmd:"" help:"Bring the tables up to date, or check whether they are."`
 	Copy    copyCommand    `cmd:"" help:"Move an installation to another database: from SQLite to PostgreSQL, or back."`
 	Doctor  doctorCommand  `cmd:"" help:"Check the configuration and the database, and prove that nothing is lost."`
+	Audit   auditCommand   `cmd:"" help:"Print who changed the configuration, and who signed in."`
 	Health  healthCommand  `cmd:"" help:"Ask a server whether it is ready, for health checks."`
 	Import  importCommand  `cmd:"" help:"Copy an organization from PERSCOM, or from another Bugle."`
 	Listen  listenCommand  `cmd:"" help:"Run a receiver for development: print each request and verify it."`
