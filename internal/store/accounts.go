@@ -452,6 +452,18 @@ func (tx *Tx) DeleteAccount(organizationID, userID int64) error {
 	return tx.auditChange(organizationID, "account.deleted", accountSubject(account), accountAttributes(account), nil)
 }
 
+// auditAccountOf tells the audit log that the account of a user, if there is one, is deleted: it goes with the user.
+func (tx *Tx) auditAccountOf(organizationID, userID int64) error {
+	account, err := tx.Account(organizationID, userID)
+	if errors.Is(err, bugle.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return tx.auditChange(organizationID, "account.deleted", accountSubject(account), accountAttributes(account), nil)
+}
+
 // keepAdmin refuses to do something to the only account that may do everything and can sign in.
 func (tx *Tx) keepAdmin(organizationID, userID int64, doing string) error {
 	var is, others int

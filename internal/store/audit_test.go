@@ -203,6 +203,27 @@ func wantChains(t *testing.T, s *store.Store, problem string) []store.AuditChain
 	return chains
 }
 
+// An account goes with its user, whose deletion is a change of personnel data.
+func TestAudit_tellsOfAnAccountThatGoesWithItsUser(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store, _ *clockwork.FakeClock) {
+		id := storetest.Create(t, s, &personnel.User, "name", "Jane Roe", "email", "jane@example.com").ID()
+		changeAs(t, s, func(tx *store.Tx) error {
+			role, err := tx.Role(1, 2)
+			if err != nil {
+				return err
+			}
+			return tx.AddAccount(&bugle.Account{OrganizationID: 1, UserID: id, Role: role})
+		})
+		changeAs(t, s, func(tx *store.Tx) error {
+			_, err := tx.Delete(storetest.Actor(), &personnel.User, id)
+			return err
+		})
+		if e := lastAudited(t, s); e.Action != "account.deleted" || e.Subject != (bugle.Subject{Kind: "account", ID: id, Name: "Jane Roe"}) || e.Author != auditor {
+			t.Errorf("the newest entry is %+v", e)
+		}
+	})
+}
+
 func TestAudit_aChangeThatFailsIsNotTold(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store, _ *clockwork.FakeClock) {
 		before := lastAudited(t, s).Number
