@@ -11,6 +11,7 @@ import (
 
 const (
 	tooManySteps = "it takes too many steps"
+	inTime       = "a value, or on a slow machine too many steps: what a pattern takes is counted by the clock"
 	tooMuch      = "it makes too much text"
 	tooNested    = "it is nested more than"
 	unclosed     = "is not closed"
@@ -142,9 +143,9 @@ var hostile = []struct{ name, source, want string }{
 	{"many matches that take long", `0` + again(` or "`+again("a", 16)+`!" matches "/^(a+)+$/"`, 1200), "takes"},
 	{"matches of a long text", "0" + again(" or text matches '/b$/'", 2500), "takes"},
 	{"a long pattern", "'a' matches '/' ~ text ~ '/'", "has more than 32768 bytes"},
-	{"a pattern of quantifiers", "'a' matches '/" + again("a++", 10000) + "/'", ""},
-	{"a pattern of digits", "'a' matches '/" + again("1", 30000) + "/'", ""},
-	{"a pattern of groups", "'a' matches '/" + again("(", 10000) + again(")", 10000) + "/'", ""},
+	{"a pattern of quantifiers", "'a' matches '/" + again("a++", 10000) + "/'", inTime},
+	{"a pattern of digits", "'a' matches '/" + again("1", 30000) + "/'", inTime},
+	{"a pattern of groups", "'a' matches '/" + again("(", 10000) + again(")", 10000) + "/'", inTime},
 	{"a pattern that repeats repetitions", `"` + again("a", 5000) + `" matches "/((a{1,1000}){1,1000}){1,1000}b/"`, "takes longer than"},
 	// what is not closed
 	{"open text", `"` + again(`\"`, 30000), "the text is not closed"},
@@ -180,6 +181,7 @@ func TestEval_hostile(t *testing.T) {
 			}
 			var placed *Error
 			switch {
+			case tt.want == inTime && (err == nil || strings.Contains(err.Error(), tooManySteps)):
 			case err == nil && tt.want != "":
 				t.Errorf("it has a value, want %q", tt.want)
 			case err != nil && (!errors.As(err, &placed) || placed.Line < 1 || placed.Column < 1):

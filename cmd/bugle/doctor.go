@@ -188,6 +188,9 @@ func (c *doctorCommand) data(ctx context.Context, e *examination, progress io.Wr
 		e.add("secrets", "wrong", "%v", err)
 		return ctx.Err()
 	}
+	if !e.audit(ctx, db) {
+		return ctx.Err()
+	}
 	if !c.Prove {
 		return nil
 	}
@@ -255,6 +258,28 @@ func unreadable(status store.SecretsStatus) string {
 		names = append(names, fmt.Sprintf("and %d more", more))
 	}
 	return strings.Join(names, "; ")
+}
+
+// audit walks along the audit log, and reports whether that was possible. The newest hash of each organization is printed, so
+// that it can be noted elsewhere: one who can write to the database can make another chain, but none with that hash.
+func (e *examination) audit(ctx context.Context, db *store.Store) bool {
+	chains, err := db.CheckAudit(ctx, nil)
+	if err != nil {
+		e.add("audit", "wrong", "%v", err)
+		return false
+	}
+	for _, chain := range chains {
+		whose := fmt.Sprintf("organization %d", chain.OrganizationID)
+		if chain.OrganizationID == 0 {
+			whose = "the server"
+		}
+		if chain.Problem != "" {
+			e.add("audit", "wrong", "the audit log of %s is broken: %s", whose, chain.Problem)
+		} else {
+			e.add("audit", "ok", "the audit log of %s is as it was written: %d entries, the newest with the hash %x", whose, chain.Entries, chain.Hash)
+		}
+	}
+	return true
 }
 
 // fileFindings looks at the file of SQLite.

@@ -9,12 +9,17 @@ import (
 	"log"
 	"os"
 	"os/signal"
+	"os/user"
 	"runtime/debug"
+	"strings"
 	"syscall"
 	_ "time/tzdata" // templates name time zones, and not every machine has the files
 
 	"github.com/alecthomas/kong"
 	"github.com/jonboulle/clockwork"
+
+	"github.com/buglehq/bugle"
+	"github.com/buglehq/bugle/internal/store"
 )
 
 // commands is the command line.
@@ -27,6 +32,7 @@ type commands struct {
 	Migrate migrateCommand `cmd:"" help:"Bring the tables up to date, or check whether they are."`
 	Copy    copyCommand    `cmd:"" help:"Move an installation to another database: from SQLite to PostgreSQL, or back."`
 	Doctor  doctorCommand  `cmd:"" help:"Check the configuration and the database, and prove that nothing is lost."`
+	Audit   auditCommand   `cmd:"" help:"Print who changed the configuration, and who signed in."`
 	Health  healthCommand  `cmd:"" help:"Ask a server whether it is ready, for health checks."`
 	Import  importCommand  `cmd:"" help:"Copy an organization from PERSCOM, or from another Bugle."`
 	Listen  listenCommand  `cmd:"" help:"Run a receiver for development: print each request and verify it."`
@@ -78,6 +84,7 @@ func run(ctx context.Context, args []string, out *output) int {
 		fmt.Fprintf(out.Stderr, "bugle: %v\nTry bugle --help.\n", err)
 		return 2
 	}
+	command.BindTo(store.WithAuthor(ctx, commandAuthor(command.Command())), (*context.Context)(nil))
 	if err := command.Run(); err != nil {
 		fmt.Fprintf(out.Stderr, "bugle: %v\n", err)
 		if incomplete := incompleteError(""); errors.As(err, &incomplete) {
@@ -89,6 +96,19 @@ func run(ctx context.Context, args []string, out *output) int {
 		return 1
 	}
 	return 0
+}
+
+// commandAuthor is what changes that a command makes are told as: "bugle key create (jane)". Those of a server are its own.
+func commandAuthor(command string) bugle.Author {
+	if command == "serve" || command == "demo" {
+		return bugle.Author{Kind: bugle.ByServer}
+	}
+	command, _, _ = strings.Cut(command, " <") // its arguments
+	name := "bugle " + command
+	if u, err := user.Current(); err == nil {
+		name += " (" + u.Username + ")"
+	}
+	return bugle.Author{Kind: bugle.ByCommand, Name: name}
 }
 
 // newParser returns what reads command lines. The exit is called in place of ending the process.

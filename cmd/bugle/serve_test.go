@@ -107,14 +107,14 @@ func TestServe_firstStartPrintsALinkToTheFirstAccount(t *testing.T) {
 	server.stop(t)
 
 	server = startServer(t, database)
-	answer, err = http.Get(server.url + "/readyz")
-	if err != nil {
-		t.Fatal(err)
-	}
-	answer.Body.Close()
-	if answer.StatusCode != 200 {
-		t.Errorf("readyz answers %d", answer.StatusCode)
-	}
+	waitFor(t, "the server is ready", func() bool { // which it is a moment after it listens
+		answer, err := http.Get(server.url + "/readyz")
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+		return answer.StatusCode == 200
+	})
 	server.stop(t)
 	if server.out.String() != "" {
 		t.Errorf("the second start prints %q, want nothing", server.out)

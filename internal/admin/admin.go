@@ -215,6 +215,7 @@ func (s *server) guest(h handler) http.HandlerFunc {
 			v.fail(err)
 			return
 		}
+		v.asAuthor()
 		if err := h(v); err != nil {
 			v.fail(err)
 		}

@@ -44,6 +44,7 @@ func permissionGroups() []permissionGroup {
 		group("Channels", "channel", "view_any_", "update_"),
 		group("Accounts", "account", "view_any_", "create_", "update_", "delete_"),
 		group("Roles", "role"),
+		group("Audit Log", "audit_log", "view_any_"),
 	}
 	for _, k := range personnel.Kinds() {
 		if k.Path != "" {

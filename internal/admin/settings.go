@@ -28,6 +28,7 @@ func (s *server) settings() {
 	s.roles()
 	s.channels()
 	s.notifications()
+	s.audit()
 }
 
 type settingsPage struct {

@@ -84,6 +84,7 @@ var sidebar = []menuGroup{
 		{Section: "roles", Label: "Roles", URL: "/roles", Icon: "shield", permission: "view_any_role"},
 		{Section: "channels", Label: "Channels", URL: "/channels", Icon: "mail", permission: "view_any_channel"},
 		{Section: "targets", Label: "Targets", URL: "/targets", Icon: "network", permission: "view_any_webhook"},
+		{Section: "audit-log", Label: "Audit Log", URL: "/audit-log", Icon: "history", permission: "view_any_audit_log"},
 	}},
 }
 

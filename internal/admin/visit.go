@@ -70,6 +70,15 @@ func (v *visit) identify() error {
 	return nil
 }
 
+// asAuthor makes what the visit changes of the configuration that of who has signed in.
+func (v *visit) asAuthor() {
+	author := bugle.Author{Kind: bugle.ByVisitor, Address: address(v.Request), RequestID: v.actor.RequestID}
+	if v.account != nil {
+		author.Kind, author.ID, author.Name = bugle.ByAccount, v.account.UserID, v.account.Name
+	}
+	v.Request = v.WithContext(store.WithAuthor(v.Context(), author))
+}
+
 // Can reports whether the visitor has a permission.
 func (v *visit) Can(permission string) bool {
 	return v.account != nil && v.account.Role.Can(permission)

@@ -103,6 +103,7 @@ func newServer(s *store.Store, o Options) *server {
 	srv.automationActions()
 	srv.automationLogs()
 	srv.events()
+	srv.audit()
 	srv.channels()
 	srv.notifications()
 	return srv
@@ -285,6 +286,9 @@ func (q *request) serve(m methods) error {
 	}
 	if route.scope != "" && !q.key.Allows(route.scope) {
 		return bugle.ErrForbidden
+	}
+	if method != http.MethodGet {
+		q.asAuthor()
 	}
 	return route.handle(q)
 }

@@ -329,6 +329,9 @@ func parameters() *value.Array {
 	for name, p := range automationParameters().All() {
 		all.Set(name.String(), p)
 	}
+	for name, p := range auditParameters().All() {
+		all.Set(name.String(), p)
+	}
 	for name, p := range eventParameters().All() {
 		all.Set(name.String(), p)
 	}

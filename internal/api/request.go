@@ -78,6 +78,12 @@ func (q *request) lookUp(text string) (*bugle.APIKey, error) {
 	return key, nil
 }
 
+// asAuthor makes what the request changes of the configuration that of its key.
+func (q *request) asAuthor() {
+	author := bugle.Author{Kind: bugle.ByKey, ID: q.key.ID, Name: q.key.Name, Address: address(q.Request), RequestID: q.actor.RequestID}
+	q.Request = q.WithContext(store.WithAuthor(q.Context(), author))
+}
+
 func bearer(header string) (string, bool) {
 	scheme, text, _ := strings.Cut(header, " ")
 	text = strings.TrimSpace(text)

@@ -31,6 +31,7 @@ func components() *value.Array {
 	c.quotas()
 	c.automations()
 	c.eventLog()
+	c.auditLog()
 	c.channels()
 	c.errors()
 	return value.Map(

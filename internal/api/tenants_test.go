@@ -200,7 +200,7 @@ func (f filling) reference(o asked, name string) int64 {
 	f.Helper()
 	of := f.body
 	id := map[string]int64{
-		"webhook_id": of.Webhook, "event_id": of.Event, "automation_id": of.Automation, "recipient": of.User(), "user_id": of.User(),
+		"webhook_id": of.Webhook, "event_id": of.Event, "automation_id": of.Automation, "recipient": of.User(), "user_id": of.User(), "actor_id": of.User(), "subject_id": of.Webhook,
 		"resource_id": of.User(), "related_key": named(o.path, of),
 	}[name]
 	for _, k := range []*personnel.Kind{nestedAt(o.path), kindAt(o.path)} {

@@ -93,6 +93,7 @@ type Authenticator struct {
 	mu       sync.Mutex
 	failures map[who][]time.Time // oldest first
 	order    []who               // of what is in failures, by when it was added; may name what is gone
+	told     told
 
 	unknown func() string // a hash for e-mail addresses without an account
 }
@@ -110,7 +111,7 @@ func New(s *store.Store, clock clockwork.Clock) *Authenticator {
 
 // SignIn returns the account that has the e-mail address and the password. The address is where the
 // attempt comes from. It returns bugle.ErrUnauthorized if there is none, or it is disabled, and a
-// *TooManyError without looking if too many attempts have failed. Somebody in several organizations gets
+// *TooManyError without looking if too many attempts have failed. Those that fail are told to the audit log. Somebody in several organizations gets
 // in where the password fits, the oldest account first.
 func (a *Authenticator) SignIn(ctx context.Context, email, password, address string) (*bugle.Account, error) {
 	email = strings.ToLower(strings.TrimSpace(email))
@@ -154,6 +155,9 @@ func (a *Authenticator) SignIn(ctx context.Context, email, password, address str
 			a.uncount(limits)
 			return nil, err
 		}
+	}
+	if err := a.tell(ctx, accounts, network(address)); err != nil {
+		return nil, err
 	}
 	return nil, bugle.ErrUnauthorized
 }

@@ -57,7 +57,10 @@ func (tx *Tx) AddRole(r *bugle.Role) error {
 	if err != nil {
 		return fmt.Errorf("add role: %w", err)
 	}
-	return nil
+	if r.BuiltIn { // it comes with its organization
+		return nil
+	}
+	return tx.auditChange(r.OrganizationID, "role.created", roleSubject(r), nil, roleAttributes(r))
 }
 
 func anyList(texts []string) []any {
@@ -101,6 +104,10 @@ func (tx *Tx) SaveRole(r *bugle.Role) error {
 	if err := tx.checkRoleName(r); err != nil {
 		return err
 	}
+	before, err := tx.Role(r.OrganizationID, r.ID)
+	if err != nil {
+		return fmt.Errorf("save %w", err)
+	}
 	var n int64
 	permissions, err := encodeList(anyList(r.Permissions)...)
 	if err == nil {
@@ -114,7 +121,7 @@ func (tx *Tx) SaveRole(r *bugle.Role) error {
 		return fmt.Errorf("save role %d: %w", r.ID, err)
 	}
 	r.UpdatedAt = tx.now
-	return nil
+	return tx.auditChange(r.OrganizationID, "role.updated", roleSubject(r), roleAttributes(before), roleAttributes(r))
 }
 
 // DeleteRole deletes a role. One that is built in, or that somebody has, is a bugle.ErrConflict.
@@ -140,7 +147,7 @@ func (tx *Tx) DeleteRole(organizationID, id int64) error {
 	if err != nil {
 		return fmt.Errorf("delete role %d: %w", id, err)
 	}
-	return nil
+	return tx.auditChange(organizationID, "role.deleted", roleSubject(r), roleAttributes(r), nil)
 }
 
 // Role returns a role of the organization, or bugle.ErrNotFound.
@@ -230,7 +237,11 @@ func (tx *Tx) AddAccount(a *bugle.Account) error {
 		return fmt.Errorf("user %d has an account already: %w", a.UserID, bugle.ErrConflict)
 	}
 	a.CreatedAt, a.SessionsSince = tx.now, tx.now
-	return nil
+	added, err := tx.Account(a.OrganizationID, a.UserID)
+	if err != nil {
+		return err
+	}
+	return tx.auditChange(a.OrganizationID, "account.created", accountSubject(added), nil, accountAttributes(added))
 }
 
 // Account returns the account of a user, or bugle.ErrNotFound.
@@ -314,7 +325,7 @@ func (tx *Tx) SetPassword(organizationID, userID int64, hash string) error {
 	if err := tx.endResets(organizationID, userID); err != nil {
 		return err
 	}
-	return tx.setAccount(organizationID, userID, "password_hash = $1, sessions_us = $2", hash, tx.now.UnixMicro())
+	return tx.setAccount("account.password_changed", organizationID, userID, "password_hash = $1, sessions_us = $2", hash, tx.now.UnixMicro())
 }
 
 // endResets ends the links by which a new password could be chosen for an account.
@@ -329,15 +340,54 @@ func (tx *Tx) endResets(organizationID, userID int64) error {
 
 // SetTimeZone gives an account a time zone; empty: the organization's.
 func (tx *Tx) SetTimeZone(organizationID, userID int64, name string) error {
-	return tx.setAccount(organizationID, userID, "time_zone = $1, updated_us = $2", name, tx.now.UnixMicro())
+	return tx.setAccount("account.updated", organizationID, userID, "time_zone = $1, updated_us = $2", name, tx.now.UnixMicro())
 }
 
 // NoteSignIn notes that somebody has signed in now.
 func (tx *Tx) NoteSignIn(organizationID, userID int64) error {
-	return tx.setAccount(organizationID, userID, "last_sign_in_us = $1, updated_us = $2", tx.now.UnixMicro(), tx.now.UnixMicro())
+	if err := tx.setAccount("", organizationID, userID, "last_sign_in_us = $1, updated_us = $2", tx.now.UnixMicro(), tx.now.UnixMicro()); err != nil {
+		return err
+	}
+	account, err := tx.Account(organizationID, userID)
+	if err != nil {
+		return err
+	}
+	by := tx.author
+	by.Kind, by.ID, by.Name = bugle.ByAccount, account.UserID, account.Name
+	return tx.addAuditEntry(&bugle.AuditEntry{OrganizationID: organizationID, Author: by, Action: "account.signed_in", Subject: accountSubject(account), Before: "{}", After: "{}"})
 }
 
-func (tx *Tx) setAccount(organizationID, userID int64, set string, a, b any) error {
+// FailedSignIns are attempts to sign in that failed, from one address and for one account.
+type FailedSignIns struct {
+	OrganizationID, UserID int64 // 0: there is no such account
+	Count                  int64
+	Since                  time.Time // the first of them, or earlier
+	FromMany               bool      // from more addresses than are told one by one
+}
+
+// NoteFailedSignIns tells the audit log of attempts to sign in that failed. Who calls it sees to it that they are few.
+func (tx *Tx) NoteFailedSignIns(f FailedSignIns) error {
+	subject := bugle.Subject{Kind: "account"}
+	if f.UserID != 0 {
+		account, err := tx.Account(f.OrganizationID, f.UserID)
+		if errors.Is(err, bugle.ErrNotFound) { // it was deleted meanwhile
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		subject = accountSubject(account)
+	}
+	return tx.audit(f.OrganizationID, "account.sign_in_failed", subject, attribute{name: "attempts", value: f.Count},
+		attribute{name: "since", value: timeOrNull(f.Since)}, attribute{name: "from_many_addresses", value: f.FromMany})
+}
+
+// setAccount changes an account and tells the audit log of it by the action; empty: not.
+func (tx *Tx) setAccount(action string, organizationID, userID int64, set string, a, b any) error {
+	before, err := tx.Account(organizationID, userID)
+	if err != nil {
+		return err
+	}
 	n, err := tx.count("UPDATE accounts SET "+set+" WHERE organization_id = $3 AND user_id = $4", a, b, organizationID, userID)
 	if err == nil && n == 0 {
 		err = bugle.ErrNotFound
@@ -345,7 +395,14 @@ func (tx *Tx) setAccount(organizationID, userID int64, set string, a, b any) err
 	if err != nil {
 		return fmt.Errorf("account of user %d: %w", userID, err)
 	}
-	return nil
+	if action == "" {
+		return nil
+	}
+	after, err := tx.Account(organizationID, userID)
+	if err != nil {
+		return err
+	}
+	return tx.auditChange(organizationID, action, accountSubject(after), accountAttributes(before), accountAttributes(after))
 }
 
 // SetAccountRole gives an account another role of the organization. The last admin keeps his:
@@ -360,7 +417,7 @@ func (tx *Tx) SetAccountRole(organizationID, userID int64, role *bugle.Role) err
 			return err
 		}
 	}
-	return tx.setAccount(organizationID, userID, "role_id = $1, updated_us = $2", role.ID, tx.now.UnixMicro())
+	return tx.setAccount("account.updated", organizationID, userID, "role_id = $1, updated_us = $2", role.ID, tx.now.UnixMicro())
 }
 
 // SetAccountDisabled ends an account's sessions and lets nobody in by it, or lets him in again. The last
@@ -374,12 +431,13 @@ func (tx *Tx) SetAccountDisabled(organizationID, userID int64, disabled bool) er
 			return err
 		}
 	}
-	return tx.setAccount(organizationID, userID, "disabled = $1, sessions_us = $2", disabled, tx.now.UnixMicro())
+	return tx.setAccount("account.updated", organizationID, userID, "disabled = $1, sessions_us = $2", disabled, tx.now.UnixMicro())
 }
 
 // DeleteAccount deletes an account; the user stays. The last admin's cannot be: bugle.ErrConflict.
 func (tx *Tx) DeleteAccount(organizationID, userID int64) error {
-	if _, err := tx.Account(organizationID, userID); err != nil {
+	account, err := tx.Account(organizationID, userID)
+	if err != nil {
 		return err
 	}
 	if err := tx.keepAdmin(organizationID, userID, "delete"); err != nil {
@@ -391,7 +449,19 @@ func (tx *Tx) DeleteAccount(organizationID, userID int64) error {
 	if err := tx.exec("DELETE FROM accounts WHERE organization_id = $1 AND user_id = $2", organizationID, userID); err != nil {
 		return fmt.Errorf("delete account of user %d: %w", userID, err)
 	}
-	return nil
+	return tx.auditChange(organizationID, "account.deleted", accountSubject(account), accountAttributes(account), nil)
+}
+
+// auditAccountOf tells the audit log that the account of a user, if there is one, is deleted: it goes with the user.
+func (tx *Tx) auditAccountOf(organizationID, userID int64) error {
+	account, err := tx.Account(organizationID, userID)
+	if errors.Is(err, bugle.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return tx.auditChange(organizationID, "account.deleted", accountSubject(account), accountAttributes(account), nil)
 }
 
 // keepAdmin refuses to do something to the only account that may do everything and can sign in.
@@ -456,7 +526,10 @@ func (tx *Tx) AddInvitation(i *bugle.Invitation) (token string, err error) {
 	if err != nil {
 		return "", fmt.Errorf("add invitation: %w", err)
 	}
-	return token, nil
+	if tx.author.Kind == bugle.ByServer { // anybody can have it send links, and it makes one for whoever comes first
+		return token, nil
+	}
+	return token, tx.auditChange(i.OrganizationID, "invitation.created", invitationSubject(i), nil, invitationAttributes(i))
 }
 
 func (tx *Tx) checkInvitation(i *bugle.Invitation) error {
@@ -552,6 +625,14 @@ func (s *Store) Invitations(ctx context.Context, organizationID int64, p PageReq
 
 // DeleteInvitation takes an invitation back.
 func (tx *Tx) DeleteInvitation(organizationID, id int64) error {
+	var invitation *bugle.Invitation
+	err := tx.each(func(scan func(to ...any) error) (err error) {
+		invitation, err = scanInvitation(scan)
+		return err
+	}, "SELECT "+invitationColumns+" FROM invitations WHERE organization_id = $1 AND id = $2", organizationID, id)
+	if err != nil {
+		return fmt.Errorf("invitation %d: %w", id, err)
+	}
 	n, err := tx.count("DELETE FROM invitations WHERE organization_id = $1 AND id = $2 AND used_us = 0", organizationID, id)
 	if err == nil && n == 0 {
 		err = bugle.ErrNotFound
@@ -559,7 +640,7 @@ func (tx *Tx) DeleteInvitation(organizationID, id int64) error {
 	if err != nil {
 		return fmt.Errorf("invitation %d: %w", id, err)
 	}
-	return nil
+	return tx.auditChange(organizationID, "invitation.deleted", invitationSubject(invitation), invitationAttributes(invitation), nil)
 }
 
 // Setup makes an invitation for the first account of an organization and returns its token, empty if it

@@ -182,13 +182,17 @@ func (tx *Tx) AddAutomation(a *bugle.Automation) error {
 	if err != nil {
 		return fmt.Errorf("add automation: %w", err)
 	}
-	return nil
+	return tx.auditChange(a.OrganizationID, "automation.created", automationSubject(a), nil, automationAttributes(a))
 }
 
 // SaveAutomation writes an automation that is there already, or returns bugle.ErrNotFound. Its pending
 // runs are evaluated as it is then.
 func (tx *Tx) SaveAutomation(a *bugle.Automation) error {
 	a.UpdatedAt = tx.now
+	before, err := tx.Automation(a.OrganizationID, a.ID)
+	if err != nil {
+		return fmt.Errorf("save automation %d: %w", a.ID, err)
+	}
 	values, err := tx.automationValues(a)
 	if err != nil {
 		return fmt.Errorf("save automation %d: %w", a.ID, err)
@@ -207,7 +211,7 @@ func (tx *Tx) SaveAutomation(a *bugle.Automation) error {
 	if n == 0 {
 		return fmt.Errorf("save automation %d: %w", a.ID, bugle.ErrNotFound)
 	}
-	return nil
+	return tx.auditChange(a.OrganizationID, "automation.updated", automationSubject(a), automationAttributes(before), automationAttributes(a))
 }
 
 // automationValues are the columns that both writing methods set, in their order. A webhook that does
@@ -242,6 +246,10 @@ func (tx *Tx) automationValues(a *bugle.Automation) ([]any, error) {
 
 // DeleteAutomation removes an automation with its log. What it has done stays.
 func (tx *Tx) DeleteAutomation(organizationID, id int64) error {
+	a, err := tx.Automation(organizationID, id)
+	if err != nil {
+		return fmt.Errorf("delete automation %d: %w", id, err)
+	}
 	n, err := tx.count("DELETE FROM automations WHERE id = $1 AND organization_id = $2", id, organizationID)
 	if err != nil {
 		return fmt.Errorf("delete automation %d: %w", id, err)
@@ -249,5 +257,5 @@ func (tx *Tx) DeleteAutomation(organizationID, id int64) error {
 	if n == 0 {
 		return fmt.Errorf("automation %d: %w", id, bugle.ErrNotFound)
 	}
-	return nil
+	return tx.auditChange(organizationID, "automation.deleted", automationSubject(a), automationAttributes(a), nil)
 }

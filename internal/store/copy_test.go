@@ -274,7 +274,7 @@ func TestCopy_refuses(t *testing.T) {
 		{"nothing in it", "sqlite:" + nothing, empty(), "nothing in it to copy"},
 		{"a source that a server works on", inUse, empty(), "source: open database"},
 		{"a target that a server works on", source, inUse, "in use by another server"},
-		{"a target that is not empty", source, storetest.Database(t), "it is not empty: the table organizations has 1 rows"},
+		{"a target that is not empty", source, storetest.Database(t), "it is not empty: the table audit_entries has 1 rows"},
 		{"a name that is none", source, "bugle.db", `target: database is "bugle.db"`},
 		{"a name that is none", "bugle.db", source, `source: database is "bugle.db"`},
 	}

@@ -27,7 +27,11 @@ func (tx *Tx) Hold(organizationID int64) (*bugle.Organization, error) {
 	if err != nil {
 		return nil, fmt.Errorf("hold organization %d, %w", organizationID, err)
 	}
-	return findOrganization(context.Background(), tx.view(), organizationID)
+	o, err := findOrganization(context.Background(), tx.view(), organizationID)
+	if err != nil {
+		return nil, err
+	}
+	return o, tx.audit(o.ID, "hold.began", organizationSubject(o))
 }
 
 // Release ends a hold. To digest or drop what was held takes steps, during which the organization stays held: see
@@ -55,6 +59,9 @@ func (tx *Tx) Release(organizationID int64, how bugle.Release) (*bugle.Organizat
 	}
 	if err != nil {
 		return nil, fmt.Errorf("release organization %d: %w", organizationID, err)
+	}
+	if err := tx.audit(o.ID, "hold.released", organizationSubject(o), attribute{name: "do", value: string(how)}); err != nil {
+		return nil, err
 	}
 	return findOrganization(context.Background(), tx.view(), organizationID)
 }

@@ -92,7 +92,11 @@ func (s *Store) Imported(ctx context.Context, i *Import, name string) (map[int64
 // SetOrganization gives an organization a name, a format of display names and a time zone; empty ones stay
 // as they are.
 func (tx *Tx) SetOrganization(id int64, name, displayNameFormat, timeZone string) error {
-	err := tx.exec(`
+	before, err := findOrganization(context.Background(), tx.view(), id)
+	if err != nil {
+		return err
+	}
+	err = tx.exec(`
 		UPDATE organizations SET
 		    name = COALESCE(NULLIF($1, ''), name),
 		    display_name_format = COALESCE(NULLIF($2, ''), display_name_format),
@@ -101,7 +105,7 @@ func (tx *Tx) SetOrganization(id int64, name, displayNameFormat, timeZone string
 	if err != nil {
 		return fmt.Errorf("update organization %d: %w", id, err)
 	}
-	return nil
+	return tx.auditOrganization(before)
 }
 
 // ImportRows copies rows, of any kinds, and notes for each what has become of it. Those that they

@@ -21,11 +21,24 @@ func (tx *Tx) SetAlerts(organizationID int64, mail bool, channel string, disable
 	if disableAfterDays < 0 || disableAfterDays > bugle.MaxDisableAfterDays {
 		return bugle.Invalid("disable_after_days", "The disable_after_days field must be a whole number from 0 to %d, not %d.", bugle.MaxDisableAfterDays, disableAfterDays)
 	}
-	err := tx.exec("UPDATE organizations SET alert_mail = $1, alert_channel = $2, disable_after_days = $3 WHERE id = $4", mail, channel, disableAfterDays, organizationID)
+	before, err := findOrganization(context.Background(), tx.view(), organizationID)
+	if err != nil {
+		return err
+	}
+	err = tx.exec("UPDATE organizations SET alert_mail = $1, alert_channel = $2, disable_after_days = $3 WHERE id = $4", mail, channel, disableAfterDays, organizationID)
 	if err != nil {
 		return fmt.Errorf("set alerts of organization %d: %w", organizationID, err)
 	}
-	return nil
+	return tx.auditOrganization(before)
+}
+
+// auditOrganization tells the audit log of what has changed of an organization.
+func (tx *Tx) auditOrganization(before *bugle.Organization) error {
+	o, err := findOrganization(context.Background(), tx.view(), before.ID)
+	if err != nil {
+		return err
+	}
+	return tx.auditChange(o.ID, "organization.updated", organizationSubject(o), organizationAttributes(before), organizationAttributes(o))
 }
 
 // maxTold is how many people of an organization are told of its webhooks.
@@ -88,6 +101,10 @@ func (tx *Tx) tell(webhookID int64) (bugle.Notice, error) {
 	if err == nil && notice == bugle.NoticeDisabled {
 		err = tx.exec("UPDATE webhooks SET status = 'disabled', updated_us = $1 WHERE id = $2", tx.now.UnixMicro(), w.ID)
 		tx.committed.Webhooks = append(tx.committed.Webhooks, w.ID)
+		if after := *w; err == nil {
+			after.Status = bugle.Disabled
+			err = tx.auditUpdate(w, &after)
+		}
 	}
 	if err != nil {
 		return notice, err

@@ -40,6 +40,9 @@ func (tx *Tx) AddOrganization(name string) (*bugle.Organization, error) {
 	if err != nil {
 		return nil, fmt.Errorf("add organization: %w", err)
 	}
+	if err := tx.audit(o.ID, "organization.created", organizationSubject(o), attribute{name: "name", value: o.Name}); err != nil {
+		return nil, err
+	}
 	return o, tx.addRoles(o.ID)
 }
 
@@ -127,7 +130,7 @@ func (tx *Tx) AddKey(k *bugle.APIKey) (text string, err error) {
 	if err != nil {
 		return "", fmt.Errorf("add key: %w", err)
 	}
-	return text, nil
+	return text, tx.auditChange(k.OrganizationID, "api_key.created", keySubject(k), nil, keyAttributes(k))
 }
 
 func nullIfZero(n int64) any {
@@ -176,7 +179,13 @@ func (tx *Tx) RevokeKey(id int64, at time.Time) error {
 	if n == 0 {
 		return fmt.Errorf("key %d that is not revoked: %w", id, bugle.ErrNotFound)
 	}
-	return nil
+	key, err := tx.findKey("id = $1", id)
+	if err != nil {
+		return fmt.Errorf("revoke key %d: %w", id, err)
+	}
+	before := *key
+	before.RevokedAt = time.Time{}
+	return tx.auditChange(key.OrganizationID, "api_key.revoked", keySubject(key), keyAttributes(&before), keyAttributes(key))
 }
 
 // KeysOf returns a page of an organization's keys, newest first.
@@ -201,16 +210,21 @@ func (s *Store) KeysOf(ctx context.Context, organizationID int64, p PageRequest)
 
 // KeyOf returns a key of an organization, or bugle.ErrNotFound.
 func (tx *Tx) KeyOf(organizationID, id int64) (*bugle.APIKey, error) {
+	key, err := tx.findKey("organization_id = $1 AND id = $2", organizationID, id)
+	if err != nil {
+		return nil, fmt.Errorf("key %d: %w", id, err)
+	}
+	return key, nil
+}
+
+func (tx *Tx) findKey(where string, args ...any) (*bugle.APIKey, error) {
 	var key *bugle.APIKey
 	err := tx.each(func(scan func(to ...any) error) (err error) {
 		key, err = scanKey(scan)
 		return err
-	}, "SELECT "+keyColumns+" FROM api_keys WHERE organization_id = $1 AND id = $2", organizationID, id)
-	if err != nil {
-		return nil, fmt.Errorf("read key %d: %w", id, err)
+	}, "SELECT "+keyColumns+" FROM api_keys WHERE "+where, args...)
+	if err == nil && key == nil {
+		err = bugle.ErrNotFound
 	}
-	if key == nil {
-		return nil, fmt.Errorf("key %d: %w", id, bugle.ErrNotFound)
-	}
-	return key, nil
+	return key, err
 }

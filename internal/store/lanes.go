@@ -3,6 +3,7 @@ package store
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -348,10 +349,21 @@ func (tx *Tx) recordFailure(r *Result) error {
 	if err != nil || !r.Outcome.Gone {
 		return err
 	}
+	w, err := findWebhook(context.Background(), tx.view(), "WHERE w.id = $1", r.WebhookID)
+	if err != nil {
+		if errors.Is(err, bugle.ErrNotFound) { // it was deleted
+			return nil
+		}
+		return err
+	}
 	n, err := tx.count("UPDATE webhooks SET status = 'disabled', updated_us = $1, changed_event_id = "+lastEvent+" WHERE id = $2 AND status <> 'disabled'", tx.now.UnixMicro(), r.WebhookID)
 	if n > 0 {
 		tx.committed.Webhooks = append(tx.committed.Webhooks, r.WebhookID)
 		err = tx.exec("UPDATE lanes SET gone_us = $1 WHERE webhook_id = $2", tx.now.UnixMicro(), r.WebhookID) // of which people are told
+		if after := *w; err == nil {
+			after.Status = bugle.Disabled
+			err = tx.auditUpdate(w, &after)
+		}
 	}
 	return err
 }

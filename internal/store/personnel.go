@@ -425,6 +425,11 @@ func (c change) delete(r *personnel.Resource) error {
 	if err := c.dropFiles(r, nil); err != nil {
 		return err
 	}
+	if r.Kind.Name == personnel.User.Name {
+		if err := c.tx.auditAccountOf(c.a.OrganizationID, r.ID()); err != nil {
+			return err
+		}
+	}
 	if err := c.tx.exec("DELETE FROM "+r.Kind.Table+" WHERE id = $1 AND organization_id = $2", r.ID(), c.a.OrganizationID); err != nil {
 		return err
 	}

@@ -56,6 +56,7 @@ var checks = []check{
 	{"counters", (*prover).counters},     // what is counted is as many as there are
 	{"leases", (*prover).leases},         // none lasts longer than it may, nor is anybody's who is not there
 	{"secrets", (*prover).secrets},       // those of every webhook and channel open
+	{"audit", (*prover).audit},           // the audit log is as it was written: see CheckAudit
 }
 
 // Checks are the names of what Prove looks at.
@@ -101,6 +102,17 @@ func (p *prover) fault(id, webhookID int64, text string, args ...any) {
 	if p.listed[p.check]++; p.listed[p.check] <= MaxFaults {
 		p.Faults = append(p.Faults, Fault{p.check, id, webhookID, fmt.Sprintf(text, args...)})
 	}
+}
+
+// audit is about organizations, 0 being what belongs to none.
+func (p *prover) audit() error {
+	chains, err := checkAudit(p.ctx, p.conn, p.pause)
+	for _, chain := range chains {
+		if chain.Problem != "" {
+			p.fault(chain.OrganizationID, 0, "%s", chain.Problem)
+		}
+	}
+	return err
 }
 
 // query is each, and rests afterwards.

@@ -115,7 +115,12 @@ func (s *Store) Quotas(ctx context.Context, organizationID int64) (bugle.Quotas,
 
 // SetQuotas decides about an organization in place of what was decided before. It returns bugle.ErrNotFound if there is none.
 func (tx *Tx) SetQuotas(organizationID int64, choice bugle.QuotaChoice) error {
-	if _, err := findOrganization(context.Background(), tx.view(), organizationID); err != nil {
+	o, err := findOrganization(context.Background(), tx.view(), organizationID)
+	if err != nil {
+		return err
+	}
+	before, err := selectQuotas(context.Background(), tx.view())
+	if err != nil {
 		return err
 	}
 	args := []any{organizationID}
@@ -127,7 +132,7 @@ func (tx *Tx) SetQuotas(organizationID int64, choice bugle.QuotaChoice) error {
 		}
 		args, set = append(args, limit), append(set, name+" = excluded."+name)
 	}
-	err := tx.exec("INSERT INTO quotas (organization_id, "+strings.Join(bugle.QuotaNames, ", ")+") VALUES ("+parameters(1, len(args))+
+	err = tx.exec("INSERT INTO quotas (organization_id, "+strings.Join(bugle.QuotaNames, ", ")+") VALUES ("+parameters(1, len(args))+
 		") ON CONFLICT (organization_id) DO UPDATE SET "+strings.Join(set, ", "), args...)
 	if err == nil {
 		err = tx.exec("DELETE FROM quota_usage WHERE organization_id = $1", organizationID) // with another quota nothing may have been counted
@@ -136,7 +141,7 @@ func (tx *Tx) SetQuotas(organizationID int64, choice bugle.QuotaChoice) error {
 		return fmt.Errorf("set quotas of organization %d: %w", organizationID, err)
 	}
 	tx.w.store.quotas.forget()
-	return nil
+	return tx.auditChange(organizationID, "quotas.updated", organizationSubject(o), quotaAttributes(before[organizationID]), quotaAttributes(choice))
 }
 
 // admitOne refuses one more of what there are few of, in a table.

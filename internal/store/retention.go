@@ -38,8 +38,12 @@ func scanChoice(scan func(to ...any) error, before ...any) (bugle.RetentionChoic
 
 // Retention returns what an organization has decided about how long its log is kept.
 func (s *Store) Retention(ctx context.Context, organizationID int64) (bugle.RetentionChoice, error) {
+	return findRetention(ctx, s.view(), organizationID)
+}
+
+func findRetention(ctx context.Context, c conn, organizationID int64) (bugle.RetentionChoice, error) {
 	choice := bugle.RetentionChoice{}
-	err := s.view().each(ctx, func(scan func(to ...any) error) (err error) {
+	err := c.each(ctx, func(scan func(to ...any) error) (err error) {
 		choice, err = scanChoice(scan)
 		return err
 	}, "SELECT "+retentionColumns+" FROM retention r WHERE r.organization_id = $1", organizationID)
@@ -54,18 +58,26 @@ func (tx *Tx) SetRetention(organizationID int64, choice bugle.RetentionChoice) e
 	if err := choice.Check(); err != nil {
 		return err
 	}
+	before, err := findRetention(context.Background(), tx.view(), organizationID)
+	if err != nil {
+		return err
+	}
+	o, err := findOrganization(context.Background(), tx.view(), organizationID)
+	if err != nil {
+		return err
+	}
 	args := []any{organizationID}
 	var set []string
 	for _, name := range bugle.RetentionNames {
 		args = append(args, choice[name].Days, choice[name].Rows)
 		set = append(set, name+"_days = excluded."+name+"_days", name+"_rows = excluded."+name+"_rows")
 	}
-	err := tx.exec("INSERT INTO retention (organization_id, "+strings.ReplaceAll(retentionColumns, "r.", "")+") VALUES ("+parameters(1, len(args))+`)
+	err = tx.exec("INSERT INTO retention (organization_id, "+strings.ReplaceAll(retentionColumns, "r.", "")+") VALUES ("+parameters(1, len(args))+`)
 		ON CONFLICT (organization_id) DO UPDATE SET `+strings.Join(set, ", "), args...)
 	if err != nil {
 		return fmt.Errorf("save retention of organization %d: %w", organizationID, err)
 	}
-	return nil
+	return tx.auditChange(organizationID, "retention.updated", organizationSubject(o), retentionAttributes(before), retentionAttributes(choice))
 }
 
 const (

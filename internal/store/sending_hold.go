@@ -38,7 +38,7 @@ func (tx *Tx) HoldSending(reason string) error {
 	if err := tx.exec(insertSendingHold, reason, tx.now.UnixMicro()); err != nil {
 		return fmt.Errorf("hold sending: %w", err)
 	}
-	return nil
+	return tx.audit(0, "sending.held", serverSubject, attribute{name: "reason", value: reason})
 }
 
 // ReleaseSending ends the hold, and reports whether there was one. Servers that wait for it begin to send within seconds.
@@ -47,5 +47,8 @@ func (tx *Tx) ReleaseSending() (held bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("release sending: %w", err)
 	}
-	return n > 0, nil
+	if n == 0 {
+		return false, nil
+	}
+	return true, tx.audit(0, "sending.released", serverSubject)
 }

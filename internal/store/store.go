@@ -239,13 +239,16 @@ func (s *Store) tell(c Committed) {
 // Update runs fn in a transaction and returns once it is committed; by then others have been told.
 // Changes that arrive together share a commit. If fn fails its changes are undone, those of others
 // are not, and its error is returned as it is. The fn must not call Update and should be quick: it
-// runs while other changes wait.
+// runs while other changes wait. Changes of the configuration are written to the audit log with them, as those of the
+// context's author: see WithAuthor.
 func (s *Store) Update(ctx context.Context, fn func(tx *Tx) error) error {
 	var dropped []string
 	var taken []*personnel.Upload
 	var events []eventMark
 	ctx, end := tracing.Part(ctx, "change")
+	author := authorOf(ctx)
 	err := s.writer.do(ctx, func(tx *Tx) error {
+		tx.author = author
 		err := fn(tx)
 		dropped, taken, events = tx.dropped, tx.taken, tx.events
 		return err

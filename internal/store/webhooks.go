@@ -242,12 +242,19 @@ func (tx *Tx) AddWebhook(w *bugle.Webhook) error {
 	if err := tx.exec("INSERT INTO lanes (webhook_id) VALUES ($1)", w.ID); err != nil {
 		return fmt.Errorf("add lane: %w", err)
 	}
-	return tx.subscribe(w)
+	if err := tx.subscribe(w); err != nil || w.Channel != "" { // nobody has set anything of a channel yet
+		return err
+	}
+	return tx.auditChange(w.OrganizationID, "webhook.created", webhookSubject(w), nil, webhookAttributes(w))
 }
 
 // SaveWebhook writes a webhook that is there already, or returns bugle.ErrNotFound.
 func (tx *Tx) SaveWebhook(w *bugle.Webhook) error {
 	w.UpdatedAt = tx.now
+	before, err := findWebhook(context.Background(), tx.view(), "WHERE w.id = $1 AND w.organization_id = $2", w.ID, w.OrganizationID)
+	if err != nil {
+		return fmt.Errorf("save webhook %d: %w", w.ID, err)
+	}
 	schedule, err := encodeSchedule(w)
 	if err != nil {
 		return fmt.Errorf("save webhook %d: %w", w.ID, err)
@@ -274,7 +281,16 @@ func (tx *Tx) SaveWebhook(w *bugle.Webhook) error {
 		return fmt.Errorf("save webhook %d: %w", w.ID, err)
 	}
 	tx.committed.Webhooks = append(tx.committed.Webhooks, w.ID)
-	return tx.subscribe(w)
+	if err := tx.subscribe(w); err != nil {
+		return err
+	}
+	return tx.auditUpdate(before, w)
+}
+
+// auditUpdate tells the audit log of what has changed of a webhook or channel.
+func (tx *Tx) auditUpdate(before, after *bugle.Webhook) error {
+	subject := webhookSubject(after)
+	return tx.auditChange(after.OrganizationID, auditAction(subject, "updated"), subject, webhookAttributes(before), webhookAttributes(after))
 }
 
 func encodeSchedule(w *bugle.Webhook) (string, error) {
@@ -298,6 +314,10 @@ func (tx *Tx) subscribe(w *bugle.Webhook) error {
 // DeleteWebhook removes a webhook. Its deliveries stay as its log; those that are pending are
 // cancelled by the delivery engine.
 func (tx *Tx) DeleteWebhook(organizationID, id int64) error {
+	w, err := tx.Webhook(organizationID, id)
+	if err != nil {
+		return fmt.Errorf("delete webhook %d: %w", id, err)
+	}
 	n, err := tx.count("DELETE FROM webhooks WHERE id = $1 AND organization_id = $2 AND channel = ''", id, organizationID)
 	if err != nil {
 		return fmt.Errorf("delete webhook %d: %w", id, err)
@@ -306,7 +326,7 @@ func (tx *Tx) DeleteWebhook(organizationID, id int64) error {
 		return fmt.Errorf("webhook %d: %w", id, bugle.ErrNotFound)
 	}
 	tx.committed.Webhooks = append(tx.committed.Webhooks, id)
-	return nil
+	return tx.auditChange(organizationID, "webhook.deleted", webhookSubject(w), webhookAttributes(w), nil)
 }
 
 // Now is the time of the transaction, in UTC to the microsecond.

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/buglehq/bugle"
 	"github.com/buglehq/bugle/personnel"
 )
 
@@ -62,6 +63,7 @@ type Tx struct {
 	dropped   []string            // paths of files that nothing refers to any more
 	taken     []*personnel.Upload // that resources took
 	events    []eventMark         // written
+	author    bugle.Author        // of changes of the configuration
 }
 
 // An eventMark is an event that a change wrote.
