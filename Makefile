@@ -21,7 +21,7 @@ release:
 screenshots:
 	BUGLE_SCREENSHOTS=$(CURDIR)/docs/screenshots go test ./cmd/bugle -count 1 -run '^TestScreenshots$$'
 
-# Each fuzz target for a few seconds; FUZZTIME=10m for more, FUZZFLAGS for flags of go test.
+# Each fuzz target for a few seconds; FUZZTIME=10m for more, FUZZFLAGS for flags of the test binary.
 FUZZTIME ?= 5s
 fuzz: fuzz-expression fuzz-twig fuzz-others
 
