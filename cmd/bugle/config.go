@@ -23,6 +23,15 @@ func (d database) open(ctx context.Context) (*store.Store, error) {
 	return store.Open(ctx, d.Database, store.Options{Secrets: d.SecretsKey.Source})
 }
 
+// organizationOf is the organization that a command is for: the one given, or the first, which is made if there is none.
+func organizationOf(ctx context.Context, db *store.Store, given int64) (int64, error) {
+	first, err := db.EnsureOrganization(ctx, firstOrganization)
+	if err != nil || given != 0 {
+		return given, err
+	}
+	return first.ID, nil
+}
+
 // keySource is an option that says where keys are; without a Source, where they are unless it is set.
 type keySource struct{ secrets.Source }
 

@@ -67,6 +67,14 @@ func (d *smallDisk) free() {
 	}
 }
 
+// fillUp fills the disk and waits until changes are refused for it.
+func (d *drill) fillUp(disk *smallDisk) {
+	d.t.Helper()
+	refused := d.answered(http.StatusInsufficientStorage)
+	disk.fill()
+	waitFor(d.t, "changes are refused", func() bool { return d.answered(http.StatusInsufficientStorage) > refused+20 })
+}
+
 // The disk of a file of SQLite is full: changes are refused and say why, and once there is room everything goes on without a
 // restart.
 func TestServe_diskFull(t *testing.T) {
@@ -75,9 +83,7 @@ func TestServe_diskFull(t *testing.T) {
 	stop := d.load(4)
 	for range rounds(t, 2) {
 		d.goesOn(50 + d.rand.IntN(200))
-		refused := d.answered(http.StatusInsufficientStorage)
-		disk.fill()
-		waitFor(t, "changes are refused", func() bool { return d.answered(http.StatusInsufficientStorage) > refused+20 })
+		d.fillUp(disk)
 		if status, _, err := d.nodes[0].call(d.key, "GET", "/readyz", ""); err != nil || status != http.StatusServiceUnavailable {
 			t.Errorf("a server without room on its disk says that it is ready: status %d, error %v", status, err)
 		}
@@ -100,9 +106,7 @@ func TestNodes_tablesFull(t *testing.T) {
 	stop := d.load(4)
 	for range rounds(t, 1) {
 		d.goesOn(50 + d.rand.IntN(200))
-		refused := d.answered(http.StatusInsufficientStorage)
-		disk.fill()
-		waitFor(t, "changes are refused", func() bool { return d.answered(http.StatusInsufficientStorage) > refused+20 })
+		d.fillUp(disk)
 		disk.free()
 		d.goesOn(100)
 	}

@@ -86,12 +86,8 @@ func (c *importCommand) Run(ctx context.Context, out *output) error {
 		return err
 	}
 	defer db.Close()
-	first, err := db.EnsureOrganization(ctx, firstOrganization)
-	if err != nil {
+	if work.OrganizationID, err = organizationOf(ctx, db, c.Organization); err != nil {
 		return err
-	}
-	if work.OrganizationID = c.Organization; c.Organization == 0 {
-		work.OrganizationID = first.ID
 	}
 	if _, err := db.View(ctx, work.OrganizationID); err != nil {
 		return fmt.Errorf("--organization is %d: %w", c.Organization, err)

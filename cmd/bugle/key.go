@@ -62,14 +62,11 @@ func (c *keyCreateCommand) Run(ctx context.Context, out *output) error {
 		return err
 	}
 	defer db.Close()
-	first, err := db.EnsureOrganization(ctx, firstOrganization)
+	organization, err := organizationOf(ctx, db, c.Organization)
 	if err != nil {
 		return err
 	}
-	key := &bugle.APIKey{OrganizationID: c.Organization, UserID: c.User, Name: c.Name, Scopes: c.Scope}
-	if key.OrganizationID == 0 {
-		key.OrganizationID = first.ID
-	}
+	key := &bugle.APIKey{OrganizationID: organization, UserID: c.User, Name: c.Name, Scopes: c.Scope}
 	if _, err := db.View(ctx, key.OrganizationID); err != nil {
 		return fmt.Errorf("--organization is %d: %w", key.OrganizationID, err)
 	}

@@ -50,13 +50,9 @@ func (c *quotaSetCommand) Run(ctx context.Context, out *output) error {
 		return err
 	}
 	defer db.Close()
-	first, err := db.EnsureOrganization(ctx, firstOrganization)
+	id, err := organizationOf(ctx, db, c.Organization)
 	if err != nil {
 		return err
-	}
-	id := c.Organization
-	if id == 0 {
-		id = first.ID
 	}
 	all, err := db.QuotaChoices(ctx)
 	if err != nil {

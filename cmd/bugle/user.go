@@ -112,13 +112,9 @@ func (c *userCreateCommand) run(ctx context.Context, out *output, password strin
 		return err
 	}
 	defer db.Close()
-	first, err := db.EnsureOrganization(ctx, firstOrganization)
+	organization, err := organizationOf(ctx, db, c.Organization)
 	if err != nil {
 		return err
-	}
-	organization := c.Organization
-	if organization == 0 {
-		organization = first.ID
 	}
 	if _, err := db.Organization(ctx, organization); err != nil {
 		return fmt.Errorf("--organization is %d: %w", organization, err)
