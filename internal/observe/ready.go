@@ -76,13 +76,14 @@ func (r *Readiness) Reasons(ctx context.Context) []Reason {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.within) // others use the answer too
 	defer cancel()
-	failed := make([]chan error, len(r.checks))
+	failed, hanging := make([]chan error, len(r.checks)), make([]bool, len(r.checks))
 	for i, c := range r.checks {
 		failed[i] = make(chan error, 1)
 		if r.busy[i] != nil {
 			select {
 			case <-r.busy[i]:
 			default: // it has not come back from the last time
+				hanging[i] = true
 				failed[i] <- context.DeadlineExceeded
 				continue
 			}
@@ -99,6 +100,9 @@ func (r *Readiness) Reasons(ctx context.Context) []Reason {
 		var err error
 		select {
 		case err = <-failed[i]:
+			if !hanging[i] {
+				r.busy[i] = nil // it is back, even if its goroutine has yet to say so
+			}
 		case <-ctx.Done():
 			err = ctx.Err()
 		}

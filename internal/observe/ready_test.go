@@ -81,6 +81,17 @@ func TestReadiness(t *testing.T) {
 	}
 }
 
+// A check that has come back is begun anew, however soon the next asks.
+func TestReadiness_askedAtOnce(t *testing.T) {
+	r := NewReadiness(clockwork.NewRealClock(), slog.New(slog.DiscardHandler), Check{"quick", "it hangs", func(context.Context) error { return nil }})
+	for range 5000 {
+		r.asked = time.Time{}
+		if reasons := r.Reasons(t.Context()); reasons != nil {
+			t.Fatalf("the reasons are %v, want none", reasons)
+		}
+	}
+}
+
 // A check that does not come back counts as failed, and is not begun again until it has.
 func TestReadiness_checkHangs(t *testing.T) {
 	clock := clockwork.NewFakeClock()
