@@ -130,7 +130,8 @@ func (s *Store) startPostgres(ctx context.Context, db *sql.DB, config *pgx.ConnC
 	s.dialect = d
 	s.readers = stdlib.OpenDB(*config)
 	s.readers.SetMaxOpenConns(4 + runtime.NumCPU())
-	s.readers.SetMaxIdleConns(2)
+	s.readers.SetMaxIdleConns(4 + runtime.NumCPU()) // a new one costs tens of milliseconds, so those of a busy minute are kept
+	s.readers.SetConnMaxIdleTime(time.Minute)
 	s.reading = translated{s.readers, d}
 	s.writer, err = newWriter(ctx, s, db)
 	return err
