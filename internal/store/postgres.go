@@ -196,7 +196,8 @@ func (d postgres) start(ctx context.Context, w *writer) error {
 	if err := w.conn.QueryRowContext(ctx, d.statement(lastOrder)).Scan(&last); err != nil {
 		return err
 	}
-	return w.conn.QueryRowContext(ctx, lockChanges, last).Scan(&last)
+	_, err := w.conn.ExecContext(ctx, fmt.Sprintf(lockChanges, last))
+	return err
 }
 
 func (postgres) isShared() bool { return true }
@@ -214,8 +215,8 @@ func (postgres) place(int64) int64 { return 0 }
 const placesAhead = 1 << 10
 
 // lockChanges waits until no other transaction changes something, and takes places in the lanes: the time, and
-// behind all that were given out before. The subquery is there to be run first.
-var lockChanges = fmt.Sprintf("SELECT SETVAL('lane_places', GREATEST(NEXTVAL('lane_places'), $1::bigint) + %d) FROM (SELECT pg_advisory_xact_lock(%d) OFFSET 0) AS locked",
+// behind all that were given out before. The subquery is there to be run first. It is a format of the time in microseconds.
+var lockChanges = fmt.Sprintf("SELECT SETVAL('lane_places', GREATEST(NEXTVAL('lane_places'), %%d) + %d) FROM (SELECT pg_advisory_xact_lock(%d) OFFSET 0) AS locked",
 	placesAhead, int64(changesLock))
 
 // begin lets one transaction at a time change something, as SQLite does: what is unique is looked up before it is
@@ -228,29 +229,37 @@ func (d postgres) begin(w *writer, u urgency) error {
 	return nil
 }
 
+// lock begins the transaction and waits for its turn, in one message to the server.
 func (postgres) lock(w *writer, u urgency) error {
-	err := w.exec("BEGIN")
+	text := "BEGIN; "
+	if u == results {
+		text += "SET LOCAL synchronous_commit = off; "
+	}
+	text += fmt.Sprintf(lockChanges, w.store.now().UnixMicro())
+	err := w.reserved(text)
 	if err != nil { // the server was started again, or the connection cut
 		if err := w.reconnect(); err != nil {
 			return err
 		}
-		err = w.exec("BEGIN")
-	}
-	if err == nil && u == results {
-		err = w.exec("SET LOCAL synchronous_commit = off")
+		err = w.reserved(text)
 	}
 	if err != nil {
-		return err
-	}
-	lock, err := w.prepare(lockChanges)
-	if err != nil {
-		return err
-	}
-	if err := lock.QueryRowContext(context.Background(), w.store.now().UnixMicro()).Scan(&w.reserve); err != nil {
 		return err
 	}
 	w.last = w.reserve - placesAhead
 	return nil
+}
+
+// reserved runs statements of which the last one returns the last place that is reserved.
+func (w *writer) reserved(text string) error {
+	return w.conn.Raw(func(c any) error {
+		results, err := c.(*stdlib.Conn).Conn().PgConn().Exec(context.Background(), text).ReadAll()
+		if err != nil {
+			return err
+		}
+		w.reserve, err = strconv.ParseInt(string(results[len(results)-1].Rows[0][0]), 10, 64)
+		return err
+	})
 }
 
 // end takes the places that a large transaction has given out beyond those it had.

@@ -17,7 +17,7 @@ import (
 
 // A writer makes all changes to the database, one transaction at a time on one connection. It
 // takes all changes that wait and commits them together, because a commit has to wait for the disk;
-// each has a savepoint, so that one that fails does not spoil the others.
+// each of several has a savepoint, so that one that fails does not spoil the others.
 type writer struct {
 	store   *Store
 	dialect dialect
@@ -188,6 +188,7 @@ func (w *writer) commit(group []*job, u urgency) {
 	var txs []*Tx
 	started := time.Now()
 	err := w.dialect.begin(w, u)
+	alone, undo := len(group) == 1, false
 	for _, j := range group {
 		if !j.taken.CompareAndSwap(false, true) {
 			continue
@@ -197,20 +198,28 @@ func (w *writer) commit(group []*job, u urgency) {
 			continue // every job gets the error of the whole transaction
 		}
 		var tx *Tx
-		if tx, err = w.attempt(j); tx != nil {
+		if alone {
+			tx = w.try(j)
+			undo = tx == nil
+		} else {
+			tx, err = w.attempt(j)
+		}
+		if tx != nil {
 			txs = append(txs, tx)
 		}
 	}
-	if err == nil {
+	if err == nil && !undo {
 		err = w.dialect.end(w)
 	}
-	if err == nil {
+	if err == nil && !undo {
 		if err = w.exec("COMMIT"); err != nil {
 			err = w.dialect.uncommitted(err)
 		}
 	}
-	if err != nil {
+	if err != nil || undo {
 		w.conn.ExecContext(context.Background(), "ROLLBACK") // no transaction may be left; if there is none this fails
+	}
+	if err != nil {
 		w.stats = statsMinute{}
 		err = fmt.Errorf("commit: %w", err)
 	} else {
@@ -237,16 +246,24 @@ func (w *writer) attempt(j *job) (*Tx, error) {
 	if err := w.exec("SAVEPOINT change"); err != nil {
 		return nil, err
 	}
-	tx := &Tx{w: w, now: w.store.now()}
-	if j.err = call(j.fn, tx); j.err != nil {
-		w.stats = statsMinute{}
+	tx := w.try(j)
+	if tx == nil {
 		// A disk that is full, say, ends the transaction and the savepoint with it: then this fails.
 		if err := w.exec("ROLLBACK TO change"); err != nil {
 			return nil, errors.Join(j.err, err)
 		}
-		tx = nil
 	}
 	return tx, w.exec("RELEASE change")
+}
+
+// try runs one job. It returns nil if that failed, and what it did is to be undone.
+func (w *writer) try(j *job) *Tx {
+	tx := &Tx{w: w, now: w.store.now()}
+	if j.err = call(j.fn, tx); j.err != nil {
+		w.stats = statsMinute{}
+		return nil
+	}
+	return tx
 }
 
 // Try runs fn in a savepoint: if it fails, what it did is undone, the rest of the transaction stays, and
