@@ -37,6 +37,7 @@ type serveCommand struct {
 	Storage        string        `help:"Folder of uploaded files; the folder storage beside the database file unless set, or bugle-data/storage with PostgreSQL. Nodes have to share it." placeholder:"FOLDER" env:"BUGLE_STORAGE"`
 	Listen         string        `help:"Address to listen on." default:"127.0.0.1:8080" env:"BUGLE_LISTEN"`
 	PublicURL      string        `help:"Address under which others reach this server, for links in answers and payloads; http:// and --listen unless set." name:"public-url" placeholder:"URL" env:"BUGLE_PUBLIC_URL"`
+	TrustedProxy   []string      `help:"Network or address of a proxy before this server, whose X-Forwarded-For says from where requests come. Repeatable." placeholder:"NETWORK" env:"BUGLE_TRUSTED_PROXY"`
 	AllowTarget    []string      `help:"Network (10.0.0.0/8), address or host that webhooks may call although it is private. Repeatable." placeholder:"TARGET" env:"BUGLE_ALLOW_TARGET"`
 	DenyTarget     []string      `help:"Network, address or host that webhooks may not call. Repeatable; wins over --allow-target." placeholder:"TARGET" env:"BUGLE_DENY_TARGET"`
 	AllowMetadata  bool          `help:"Let --allow-target hold for the metadata services of clouds too, which give credentials to whoever asks." env:"BUGLE_ALLOW_METADATA"`
@@ -65,6 +66,9 @@ func (*serveCommand) Help() string {
 func (c *serveCommand) Validate() error {
 	var errs []error
 	if _, err := delivery.NewGuard(c.AllowTarget, c.DenyTarget); err != nil {
+		errs = append(errs, err)
+	}
+	if _, err := parseTrustedProxies(c.TrustedProxy); err != nil {
 		errs = append(errs, err)
 	}
 	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
@@ -107,6 +111,10 @@ func (c *serveCommand) Run(ctx context.Context, out *output) error {
 	if c.AllowMetadata {
 		guard.PermitMetadata()
 	}
+	proxies, err := parseTrustedProxies(c.TrustedProxy)
+	if err != nil {
+		return err
+	}
 	keep, err := bugle.ParseRetention(c.Retention)
 	if err != nil {
 		return err
@@ -126,7 +134,7 @@ func (c *serveCommand) Run(ctx context.Context, out *output) error {
 	}
 	defer stopTracing()
 	return serve(ctx, serverConfig{
-		tracer: tracer, database: c.Database, secrets: c.SecretsKey.Source, storage: c.Storage, listener: listener, publicURL: c.PublicURL, guard: guard, role: c.Role, node: c.Node, keepTables: !c.Migrate,
+		tracer: tracer, database: c.Database, secrets: c.SecretsKey.Source, storage: c.Storage, listener: listener, publicURL: c.PublicURL, proxies: proxies, guard: guard, role: c.Role, node: c.Node, keepTables: !c.Migrate,
 		clock: out.Clock, keyLimit: c.RateLimit, guestLimit: c.GuestRateLimit, retention: keep, quotas: quotas, retentionEvery: c.RetentionEvery, proveEvery: c.ProveEvery, log: log,
 		started: func(s *store.Store) error {
 			log.Info("listening", "url", "http://"+listener.Addr().String(), "version", version(), "database", store.ShownName(c.Database))
@@ -163,6 +171,7 @@ type serverConfig struct {
 	storage        string         // folder of uploaded files; empty: beside the database
 	listener       net.Listener
 	publicURL      string // empty: the listener's
+	proxies        trustedProxies
 	guard          *delivery.Guard
 	keepTables     bool // as they are: they have to be up to date
 	keyLimit       int
@@ -276,7 +285,7 @@ func serve(ctx context.Context, c serverConfig) error {
 		handler = onlyHealth(rest)
 	}
 	server := &http.Server{
-		Handler:           c.tracer.Requests(handler, metrics.Request),
+		Handler:           c.proxies.clients(strictTransport(c.publicURL, c.tracer.Requests(handler, metrics.Request))),
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       10 * time.Minute, // bodies that stop arriving are given up much earlier by the API
 		WriteTimeout:      time.Minute,
