@@ -2,6 +2,7 @@ package bugle
 
 import (
 	"crypto/sha256"
+	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
@@ -120,4 +121,14 @@ func MaskURL(text string) string {
 		b.WriteString("#" + Mask(""))
 	}
 	return b.String()
+}
+
+// Network returns what limits by address count together: an IPv4 address by itself, and the /64 of one of IPv6, all of which
+// one client can have. What is no IP address is returned as it is.
+func Network(address string) string {
+	addr, err := netip.ParseAddr(address)
+	if err != nil || addr.Unmap().Is4() {
+		return address
+	}
+	return netip.PrefixFrom(addr.WithZone(""), 64).Masked().String()
 }

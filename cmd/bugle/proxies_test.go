@@ -81,13 +81,13 @@ func TestServe_behindAProxy(t *testing.T) {
 		answer.Body.Close()
 		return answer.StatusCode, answer.Header
 	}
-	for range 3 {
-		ask("203.0.113.5")
+	for _, client := range []string{"2001:db8::5", "2001:db8::6", "2001:db8::ffff:ffff:ffff:ffff"} { // of one network, which one client may have
+		ask(client)
 	}
-	if status, _ := ask("203.0.113.5"); status != http.StatusTooManyRequests {
+	if status, _ := ask("2001:db8::7"); status != http.StatusTooManyRequests {
 		t.Errorf("the fourth request of one client gets %d, want 429", status)
 	}
-	status, h := ask("203.0.113.6")
+	status, h := ask("2001:db8:0:1::5")
 	if status != http.StatusUnauthorized {
 		t.Errorf("the first request of another gets %d, want 401", status)
 	}

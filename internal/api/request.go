@@ -45,7 +45,7 @@ func (q *request) identify() error {
 	if err != nil && !errors.Is(err, bugle.ErrUnauthorized) {
 		return err
 	}
-	who, limit := "address "+address(q.Request), q.server.o.GuestLimit
+	who, limit := "address "+bugle.Network(address(q.Request)), q.server.o.GuestLimit
 	if key != nil {
 		who, limit = "key "+strconv.FormatInt(key.ID, 10), q.server.o.KeyLimit
 		q.key = key
