@@ -53,6 +53,7 @@ type benchCommand struct {
 	Idle       time.Duration `help:"How long a server that has nothing to do is watched." default:"0s"`
 	Automate   bool          `help:"Measure deliveries that automations make as well, beside plain ones." name:"automations"`
 	Calm       time.Duration `help:"How long latency is measured, at 50 changes a second." default:"5s"`
+	Plot       pictureFile   `help:"File to write a picture (SVG) of the ratios and latencies to." placeholder:"FILE"`
 	JSON       bool          `help:"Print the figures as one JSON object." name:"json"`
 }
 
@@ -133,10 +134,15 @@ type figures struct {
 	Nodes    *nodesFigures    `json:"nodes"`
 	Backlog  *backlogFigures  `json:"backlog"`
 	Idle     *idleFigures     `json:"idle"`
+
+	calm, hung []float64 // latencies in milliseconds, the shortest first
 }
 
 // Run measures and prints the figures.
 func (c *benchCommand) Run(ctx context.Context, out *output) error {
+	if err := c.Plot.begin(); err != nil {
+		return err
+	}
 	dir, err := os.MkdirTemp("", "bugle-bench-")
 	if err != nil {
 		return err
@@ -150,6 +156,9 @@ func (c *benchCommand) Run(ctx context.Context, out *output) error {
 	b := &bench{benchCommand: c, sink: sink, stderr: out.Stderr, dir: dir}
 	f, err := b.measure(ctx)
 	if err != nil {
+		return err
+	}
+	if err := c.Plot.write(f.plot()); err != nil {
 		return err
 	}
 	if c.JSON {
@@ -268,9 +277,10 @@ func (b *bench) measure(ctx context.Context) (f *figures, err error) {
 
 	stop := running(ctx, newEngine().Run)
 	defer func() { stop() }()
-	if f.P50, f.P99, err = b.latency(ctx); err != nil {
+	if f.calm, err = b.latency(ctx); err != nil {
 		return nil, err
 	}
+	f.P50, f.P99 = middleAndWorst(f.calm)
 	if b.Disk > 0 {
 		if f.Disk, err = b.disk(ctx); err != nil {
 			return nil, fmt.Errorf("measure bytes on disk: %w", err)
@@ -285,10 +295,10 @@ func (b *bench) measure(ctx context.Context) (f *figures, err error) {
 		if err := b.hang(ctx); err != nil {
 			return nil, fmt.Errorf("make lanes that hang: %w", err)
 		}
-		p50, p99, err := b.latency(ctx)
-		if err != nil {
+		if f.hung, err = b.latency(ctx); err != nil {
 			return nil, err
 		}
+		p50, p99 := middleAndWorst(f.hung)
 		ratio := p99 / f.P99
 		f.HangP50, f.HangP99, f.HangRatio = &p50, &p99, &ratio
 	}

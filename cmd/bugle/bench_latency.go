@@ -13,9 +13,8 @@ import (
 	"github.com/buglehq/bugle/value"
 )
 
-// latency makes 50 changes a second and returns quantiles of the time until they arrive, in
-// milliseconds.
-func (b *bench) latency(ctx context.Context) (p50, p99 float64, err error) {
+// latency makes 50 changes a second and returns the times until they arrived, in milliseconds, the shortest first.
+func (b *bench) latency(ctx context.Context) (took []float64, err error) {
 	const pause = 20 * time.Millisecond
 	n := int(b.Calm / pause)
 	bar := newBar(b.stderr, n, "latency")
@@ -31,13 +30,13 @@ func (b *bench) latency(ctx context.Context) (p50, p99 float64, err error) {
 			return err
 		})
 		if err != nil {
-			return 0, 0, err
+			return nil, err
 		}
 		bar.Add(1)
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
-			return 0, 0, context.Cause(ctx)
+			return nil, context.Cause(ctx)
 		}
 	}
 	give := time.Now().Add(10 * time.Second)
@@ -46,16 +45,16 @@ func (b *bench) latency(ctx context.Context) (p50, p99 float64, err error) {
 		arrived := slices.Clone(b.latencies)
 		b.mu.Unlock()
 		if len(arrived) == 3*n {
-			p50, p99 = middleAndWorst(arrived)
-			return p50, p99, nil
+			slices.Sort(arrived)
+			return arrived, nil
 		}
 		if time.Now().After(give) {
-			return 0, 0, fmt.Errorf("only %d of %d deliveries arrived within 10 s", len(arrived), 3*n)
+			return nil, fmt.Errorf("only %d of %d deliveries arrived within 10 s", len(arrived), 3*n)
 		}
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
-			return 0, 0, context.Cause(ctx)
+			return nil, context.Cause(ctx)
 		}
 	}
 }

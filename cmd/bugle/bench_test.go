@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -88,7 +89,9 @@ func TestBenchPanel(t *testing.T) {
 
 func TestBench_measuresByOptions(t *testing.T) {
 	t.Setenv(asBugle, "1")
-	args := []string{"bench", "--deliveries", "2000", "--webhooks", "20", "--calm", "1s", "--finished", "1000", "--backlog", "1000", "--fanout", "500", "--disk", "500", "--idle", "1s", "--json"}
+	plot := filepath.Join(t.TempDir(), "bench.svg")
+	args := []string{"bench", "--deliveries", "2000", "--webhooks", "20", "--calm", "1s", "--finished", "1000", "--backlog", "1000", "--fanout", "500", "--disk", "500", "--idle", "1s", "--json",
+		"--hang", "1", "--waiting", "100", "--plot", plot}
 	if server := os.Getenv("BUGLE_TEST_POSTGRES"); server != "" {
 		args = append(args, "--database", server, "--nodes", "2")
 	}
@@ -103,6 +106,14 @@ func TestBench_measuresByOptions(t *testing.T) {
 	if f.Finished.Finished != 1000 || f.Finished.Ratio <= 0 || f.Backlog.Waiting != 1000 || f.Backlog.FirstArrival <= 0 || f.Backlog.DeliveriesPerSecond <= 0 ||
 		f.Fanout.P50 <= 0 || f.Fanout.P99 < f.Fanout.P50 || f.Fanout.LimitRatio <= 0 || f.Disk.BytesPerEvent <= 0 || f.Idle == nil {
 		t.Errorf("figures: %s", stdout)
+	}
+	bars := 4
+	if f.Nodes != nil {
+		bars = 5
+	}
+	picture, err := os.ReadFile(plot)
+	if text := string(picture); err != nil || strings.Count(text, "<polyline ") != 2 || strings.Count(text, "<rect x=") != bars || strings.Contains(text, "NaN") {
+		t.Errorf("the picture has not %d bars and 2 lines: %v\n%s", bars, err, text)
 	}
 	if n := f.Nodes; n != nil && (n.Repeats != 0 || len(n.Nodes) != 2 || n.LimitRatio <= 0 || n.Nodes[0].Share+n.Nodes[1].Share < 0.999) {
 		t.Errorf("nodes: %s", stdout)

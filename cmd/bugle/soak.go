@@ -32,7 +32,7 @@ type soakCommand struct {
 	Webhooks int           `help:"Webhooks; the first quarter of their receivers has no faults." default:"12"`
 	Keep     int           `help:"Deliveries and events that retention keeps, beside those of the last minute." default:"100000"`
 	Drain    time.Duration `help:"How long after the load what is owed may take to arrive." default:"5m"`
-	Plot     string        `help:"File to write a picture (SVG) of the run to." placeholder:"FILE"`
+	Plot     pictureFile   `help:"File to write a picture (SVG) of the run to." placeholder:"FILE"`
 	Pprof    string        `help:"Address of the server's profiles, as that of bugle serve." placeholder:"ADDRESS"`
 	Progress bool          `help:"Print each minute as it ends, to standard error."`
 	JSON     bool          `help:"Print the result as one JSON object." name:"json"`
@@ -81,6 +81,9 @@ func (c *soakCommand) Validate() error {
 
 // Run runs the soak and prints what came of it.
 func (c *soakCommand) Run(ctx context.Context, out *output) (err error) {
+	if err := c.Plot.begin(); err != nil {
+		return err
+	}
 	dir, err := os.MkdirTemp("", "bugle-soak-")
 	if err != nil {
 		return err
@@ -100,10 +103,8 @@ func (c *soakCommand) Run(ctx context.Context, out *output) (err error) {
 	if err != nil {
 		return err
 	}
-	if c.Plot != "" {
-		if err := os.WriteFile(c.Plot, []byte(f.plot()), 0o644); err != nil {
-			return fmt.Errorf("write the picture: %w", err)
-		}
+	if err := c.Plot.write(f.plot()); err != nil {
+		return err
 	}
 	if c.JSON {
 		err = json.NewEncoder(out.Stdout).Encode(f)

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -193,39 +192,32 @@ func (t *soakTrend) print(w io.Writer, name, unit string) {
 
 // plot draws rate, latency and memory as an SVG, one above the other.
 func (f *soakFigures) plot() string {
-	const width, height, left, gap = 720, 120, 60, 40
-	panels := []struct {
-		title  string
-		colour string
-		figure func(soakMinute) float64
-	}{
-		{"changes a second", "#2563eb", func(m soakMinute) float64 { return m.Changes }},
-		{"change to arrival, p99 in ms", "#dc2626", func(m soakMinute) float64 { return m.P99 }},
-		{"resident memory of the server, MB", "#059669", func(m soakMinute) float64 { return m.RSS }},
-	}
-	var b strings.Builder
-	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" font-family="sans-serif" font-size="12">`+"\n", width, len(panels)*(height+gap)+10)
-	fmt.Fprintf(&b, `<rect width="100%%" height="100%%" fill="#ffffff"/>`+"\n")
 	last := 1.0
 	for _, m := range f.Minutes {
 		last = max(last, m.Second)
 	}
-	for i, p := range panels {
-		top, most := gap-10+i*(height+gap), 0.0
+	var drawn picture
+	for _, p := range []struct {
+		title  string
+		colour string
+		figure func(soakMinute) float64
+	}{
+		{"changes a second", pictureBlue, func(m soakMinute) float64 { return m.Changes }},
+		{"change to arrival, p99 in ms", pictureRed, func(m soakMinute) float64 { return m.P99 }},
+		{"resident memory of the server, MB", pictureGreen, func(m soakMinute) float64 { return m.RSS }},
+	} {
+		most := 0.0
 		for _, m := range f.Minutes {
 			most = max(most, p.figure(m))
 		}
 		most = max(most*1.15, 1)
-		var points strings.Builder
+		var points [][2]float64
 		for _, m := range f.Minutes {
-			fmt.Fprintf(&points, "%.1f,%.1f ", left+(width-left-10)*m.Second/last, float64(top+height)-float64(height)*p.figure(m)/most)
+			points = append(points, [2]float64{m.Second / last, p.figure(m) / most})
 		}
-		fmt.Fprintf(&b, `<text x="%d" y="%d" fill="#111827">%s</text>`+"\n", left, top-6, p.title)
-		fmt.Fprintf(&b, `<path d="M%d %dV%dH%d" fill="none" stroke="#9ca3af"/>`+"\n", left, top, top+height, width-10)
-		fmt.Fprintf(&b, `<text x="%d" y="%d" fill="#4b5563" text-anchor="end">%.0f</text><text x="%d" y="%d" fill="#4b5563" text-anchor="end">0</text>`+"\n", left-6, top+10, most, left-6, top+height)
-		fmt.Fprintf(&b, `<text x="%d" y="%d" fill="#4b5563" text-anchor="end">%s</text>`+"\n", width-10, top+height+16, time.Duration(last*float64(time.Second)).Round(time.Second))
-		fmt.Fprintf(&b, `<polyline points="%s" fill="none" stroke="%s" stroke-width="2"/>`+"\n", strings.TrimSpace(points.String()), p.colour)
+		drawn.panel(p.title, fmt.Sprintf("%.0f", most))
+		drawn.below(1, time.Duration(last*float64(time.Second)).Round(time.Second).String())
+		drawn.line(points, p.colour)
 	}
-	b.WriteString("</svg>\n")
-	return b.String()
+	return drawn.String()
 }
