@@ -269,6 +269,42 @@ func wantErrorLines(t *testing.T, err error, parts []string) {
 	}
 }
 
+// Whatever the headers say, only what was made with the secret is right, and what was is found among anything else.
+func FuzzVerifier(f *testing.F) {
+	const id, timestamp = "msg_123456", 1768392000
+	right := StandardSignature(signSecret, id, timestamp, []byte(signedEnvelope))
+	plain := Signature(signSecret, []byte(signedEnvelope))
+	for _, text := range []string{"", right, right + " v1,AAAA", "v1a,AAAA " + right, "v1," + plain, strings.ToUpper(plain), "sha256=" + plain, "v1,", ",", "v2," + right[3:], " " + right + " ", right + right, "\x00", strings.Repeat("v1,A ", 500)} {
+		f.Add(text, id, strconv.Itoa(timestamp), plain)
+		f.Add(right, text, text, text)
+	}
+	f.Fuzz(func(t *testing.T, standard, messageID, at, signature string) {
+		h := http.Header{"Webhook-Signature": {standard}, "Webhook-Id": {messageID}, "Webhook-Timestamp": {at}, "Signature": {signature}}
+		v := Verifier{Secrets: []string{signSecret}, Now: func() time.Time { return time.Unix(timestamp, 0) }}
+		got, err := v.Verify(h, http.MethodPost, []byte(signedEnvelope), "")
+		if got.Signature == CheckOK && !strings.EqualFold(strings.TrimSpace(signature), plain) {
+			t.Errorf("Signature %q is taken for right", signature)
+		}
+		seconds, numberErr := strconv.ParseInt(at, 10, 64)
+		if got.Standard == CheckOK && (numberErr != nil || !strings.Contains(standard, StandardSignature(signSecret, messageID, seconds, []byte(signedEnvelope)))) {
+			t.Errorf("webhook-signature %q of %q at %q is taken for right", standard, messageID, at)
+		}
+		if (got.Signature == CheckWrong || got.Standard == CheckWrong) && err == nil {
+			t.Errorf("%+v without an error", got)
+		}
+		h.Set("Webhook-Signature", strings.Join(strings.Fields(standard), " ")+" "+right)
+		h.Set("Webhook-Id", id)
+		h.Set("Webhook-Timestamp", strconv.Itoa(timestamp))
+		if got, _ := v.Verify(h, http.MethodPost, []byte(signedEnvelope), ""); got.Standard != CheckOK {
+			t.Errorf("a right one behind %q is %s", standard, got.Standard)
+		}
+		other := Verifier{Secrets: []string{"another"}, Now: v.Now}
+		if got, err := other.Verify(h, http.MethodPost, []byte(signedEnvelope), ""); err == nil || got.Standard == CheckOK || got.Signature == CheckOK {
+			t.Errorf("right with another secret: %+v, %v", got, err)
+		}
+	})
+}
+
 func BenchmarkSignature(b *testing.B) {
 	content := []byte(signedEnvelope)
 	b.ReportAllocs()
