@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -227,6 +228,15 @@ func (tx *Tx) addSecretKey(keys *secrets.Keys, id secrets.KeyID) error {
 	return tx.exec(`
 		INSERT INTO secret_keys (key_id, proof, main, created_us) VALUES ($1, $2, TRUE, $3)
 		ON CONFLICT (key_id) DO UPDATE SET main = TRUE`, int64(id), proof, tx.now.UnixMicro())
+}
+
+// auditSecretKeys tells the server's own audit log what has become of keys.
+func (tx *Tx) auditSecretKeys(action string, ids ...secrets.KeyID) error {
+	texts := make([]string, len(ids))
+	for i, id := range ids {
+		texts[i] = strconv.FormatInt(int64(id), 10)
+	}
+	return tx.audit(0, action, serverSubject, attribute{name: "keys", value: strings.Join(texts, ", ")})
 }
 
 // beginSecrets checks the keys when a server starts, makes the first one, and encrypts what older versions have written.
@@ -612,7 +622,13 @@ func (s *Store) UseSecretKey(ctx context.Context, id secrets.KeyID) (secrets.Key
 	if err := s.seals.replace(keys); err != nil {
 		return 0, nil, err
 	}
-	if err := s.Update(ctx, func(tx *Tx) error { return tx.addSecretKey(keys, id) }); err != nil {
+	err = s.Update(ctx, func(tx *Tx) error {
+		if err := tx.addSecretKey(keys, id); err != nil {
+			return err
+		}
+		return tx.auditSecretKeys("secret_key.used", id)
+	})
+	if err != nil {
 		return 0, nil, fmt.Errorf("make key %d the main one: %w", id, err)
 	}
 	return id, keys, nil
@@ -636,7 +652,10 @@ func (s *Store) PruneSecretKeys(ctx context.Context) (removed []secrets.KeyID, l
 			return err
 		}, "DELETE FROM secret_keys WHERE NOT main AND key_id NOT IN (SELECT sealed_key FROM webhooks) RETURNING key_id")
 		slices.SortFunc(removed, cmp.Compare[secrets.KeyID])
-		return err
+		if err != nil || len(removed) == 0 {
+			return err
+		}
+		return tx.auditSecretKeys("secret_keys.removed", removed...)
 	})
 	if err != nil {
 		return nil, nil, fmt.Errorf("remove keys: %w", err)
@@ -685,7 +704,10 @@ func (s *Store) ResetSecrets(ctx context.Context) (reset int, err error) {
 				return err
 			}
 		}
-		return tx.addSecretKey(keys, keys.Primary())
+		if err := tx.addSecretKey(keys, keys.Primary()); err != nil {
+			return err
+		}
+		return tx.auditSecretKeys("secret_keys.reset", keys.Primary())
 	})
 	if err != nil {
 		return 0, fmt.Errorf("reset secrets: %w", err)

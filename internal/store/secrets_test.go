@@ -347,6 +347,13 @@ func TestSecrets_rotation(t *testing.T) {
 	if err != nil || !slices.Equal(removed, []secrets.KeyID{secrets.KeyID(first)}) {
 		t.Fatalf("removed %d, %v, want %d", removed, err, first)
 	}
+	var told []string
+	for _, e := range audited(t, command, 0, store.AuditFilter{}) {
+		told = append(told, e.Action+" "+e.After)
+	}
+	if want := []string{fmt.Sprintf(`secret_key.used {"keys":"%d"}`, id), fmt.Sprintf(`secret_keys.removed {"keys":"%d"}`, first)}; !slices.Equal(told, want) {
+		t.Errorf("the audit log has %q, want %q", told, want)
+	}
 	status, err := command.SecretsStatus(t.Context())
 	if err != nil || status.KeysError != nil || len(status.Keys) != 1 || status.Keys[0].ID != id || !status.Keys[0].Main || status.Keys[0].Secrets != 153 || status.Unreadable+status.Plain+len(status.Unused) != 0 {
 		t.Errorf("the status is %+v, %v", status, err)
@@ -420,6 +427,9 @@ func TestResetSecrets(t *testing.T) {
 	s = storetest.Open(t, database, store.Options{Secrets: file})
 	if n, err := s.ResetSecrets(t.Context()); n != 2 || err != nil {
 		t.Fatalf("reset %d, %v", n, err)
+	}
+	if e := audited(t, s, 0, store.AuditFilter{}); len(e) != 1 || e[0].Action != "secret_keys.reset" {
+		t.Errorf("the audit log has %+v", e)
 	}
 	w, err := s.Webhook(t.Context(), 1, hook.ID)
 	if err != nil || len(w.Secret) != 32 || w.OldSecret != "" || len(w.Headers) != 0 || w.Status != bugle.Paused || w.URL != hook.URL {
