@@ -26,7 +26,7 @@ func (s *server) secret(hook any) any {
 }
 
 const hookKeys = "id name description url method events secret status timeout_seconds max_attempts retry_schedule max_concurrency" +
-	" rate_per_second ordered headers created_at updated_at health"
+	" rate_per_second ordered headers field_policy created_at updated_at health"
 
 func TestWebhooks_defaults(t *testing.T) {
 	s := newServer(t)
@@ -40,7 +40,7 @@ func TestWebhooks_defaults(t *testing.T) {
 	wantEqual(t, "webhook", hook, value.Map("id", at(hook, "id"), "name", "Discord", "description", nil, "url", receiver, "method", "post",
 		"events", value.List(), "secret", secret, "status", "active", "timeout_seconds", 10, "max_attempts", 9,
 		"retry_schedule", value.List(5, 30, 120, 600, 3600, 14400, 36000, 86400), "max_concurrency", 10, "rate_per_second", nil,
-		"ordered", false, "headers", nil, "created_at", now, "updated_at", now, "health", value.Map("state", "healthy",
+		"ordered", false, "headers", nil, "field_policy", value.List(), "created_at", now, "updated_at", now, "health", value.Map("state", "healthy",
 			"consecutive_failures", 0, "last_success_at", nil, "last_failure_at", nil, "disable_at", nil)))
 	wantEqual(t, "full secret", s.secret(hook), secret)
 	other := s.create("webhooks", "name", "Another", "url", receiver)

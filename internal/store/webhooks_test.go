@@ -24,6 +24,8 @@ func fullWebhook() bugle.Webhook {
 		Events: []string{"rankrecord.created", "user.updated"}, Secret: "secret", OldSecret: "old secret", OldSecretUntil: storetest.Start.Add(time.Hour),
 		Status: bugle.Paused, TimeoutSeconds: 7, MaxAttempts: 3, RetrySchedule: []int{1, 86400}, MaxConcurrency: 4, RatePerSecond: 0.25, Ordered: true,
 		Headers: []bugle.Header{{Name: "X-Token", Value: "ä\"/"}, {Name: "1", Value: "number"}, {Name: "x-a", Value: ""}, {Name: "0", Value: "last"}},
+		FieldPolicy: []bugle.FieldRule{{Attribute: "user.e-mail, second", Action: bugle.HashField}, {Preset: "free_text", Action: bugle.DropField}},
+		PolicyKey:   "a key", PolicyVersion: 1,
 	}
 }
 
