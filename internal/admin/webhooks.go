@@ -296,14 +296,14 @@ const (
 
 // ruleText says what a rule of a field policy does.
 func ruleText(r bugle.FieldRule) string {
-	what, does := r.Attribute, " is left out"
-	if r.Action == bugle.HashField {
-		does = " is replaced by a hash"
-	}
+	what := r.Attribute
 	if p := bugle.FieldPresetByName(r.Preset); p != nil {
 		what = p.Label
 	}
-	return what + does
+	if r.Action == bugle.HashField {
+		return what + ": replaced by a hash"
+	}
+	return what + ": left out"
 }
 
 func (s *server) renderWebhook(v *visit, w *bugle.Webhook, reveal bool) error {
