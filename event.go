@@ -32,8 +32,12 @@ type Event struct {
 	Causes         []Cause   // what changed, for events named *.updated
 	CauserID       int64     // the user who caused it; 0 if nobody is known
 	Chain          Chain     // zero: nothing that is known here caused it
+	Rendered       int       // the version of the webhook's field policy under which a template wrote the envelope; 0: none did
 	Addressed      bool      // made for one delivery, and no fact of its own: no webhook or automation is matched with it
 }
+
+// Payload is what a webhook's field policy is applied to.
+func (e *Event) Payload() Payload { return Payload{e.Envelope, e.Rendered} }
 
 // A Cause is one attribute that a change gave another value, as the database holds both.
 type Cause struct {

@@ -47,6 +47,9 @@ type Webhook struct {
 	RatePerSecond  float64 // 0: no limit
 	Ordered        bool    // strictly one after the other, in event order
 	Headers        []Header
+	FieldPolicy    []FieldRule // what is left out of what it gets, or hashed; empty: nothing
+	PolicyKey      string      // of the hashes; empty: it never had a policy
+	PolicyVersion  int         // counts the changes of FieldPolicy, from 1
 	CreatedAt      time.Time
 	UpdatedAt      time.Time
 	Health         Health
@@ -164,6 +167,7 @@ func NewWebhook() Webhook {
 		MaxAttempts:    len(DefaultRetrySchedule) + 1,
 		RetrySchedule:  slices.Clone(DefaultRetrySchedule),
 		MaxConcurrency: 10,
+		PolicyVersion:  1,
 	}
 }
 
@@ -230,6 +234,8 @@ const (
 	maxEvents      = 1000
 	maxHeaders     = 32
 	maxHeaderValue = 4096
+
+	policyKeyLength = 43 // alphanumerics: 256 bits
 )
 
 // Set takes over the fields that are present, and reports everything that is wrong with them as an
@@ -270,7 +276,16 @@ func (w *Webhook) Set(fields *value.Array, creating bool, events []string) error
 	f.rate(&w.RatePerSecond)
 	f.boolean("ordered", &w.Ordered)
 	f.headers(&w.Headers)
+	f.fieldPolicy(&w.FieldPolicy)
+	w.NeedPolicyKey()
 	return f.problems.Err()
+}
+
+// NeedPolicyKey gives a webhook that has a field policy a key for it, unless it has one.
+func (w *Webhook) NeedPolicyKey() {
+	if len(w.FieldPolicy) > 0 && w.PolicyKey == "" {
+		w.PolicyKey = RandomText(policyKeyLength)
+	}
 }
 
 // How long an old secret signs beside a new one.

@@ -136,6 +136,26 @@ func TestWebhook_Set_refuses(t *testing.T) {
 		{`{"events": ["user.created", "user.creatd"]}`, "events.1"},
 		{`{"events": [5]}`, "events.0"},
 		{`{"events": ["*"]}`, "events.0"},
+		{`{"field_policy": "email"}`, "field_policy"},
+		{`{"field_policy": {"email": "drop"}}`, "field_policy"},
+		{`{"field_policy": [` + strings.TrimSuffix(strings.Repeat(`{"preset":"contact","action":"drop"},`, 101), ",") + `]}`, "field_policy"},
+		{`{"field_policy": ["email"]}`, "field_policy.0"},
+		{`{"field_policy": [{"action": "drop"}]}`, "field_policy.0"},
+		{`{"field_policy": [{"attribute": "a", "preset": "contact", "action": "drop"}]}`, "field_policy.0"},
+		{`{"field_policy": [{"attribute": "a", "action": "drop"}, {"attribute": "b"}]}`, "field_policy.1.action"},
+		{`{"field_policy": [{"attribute": "a", "action": "remove"}]}`, "field_policy.0.action"},
+		{`{"field_policy": [{"attribute": "a", "action": 5}]}`, "field_policy.0.action"},
+		{`{"field_policy": [{"attribute": " ", "action": "drop"}]}`, "field_policy.0.attribute"},
+		{`{"field_policy": [{"attribute": 5, "action": "drop"}]}`, "field_policy.0.attribute"},
+		{`{"field_policy": [{"attribute": ".email", "action": "drop"}]}`, "field_policy.0.attribute"},
+		{`{"field_policy": [{"attribute": "user..email", "action": "drop"}]}`, "field_policy.0.attribute"},
+		{`{"field_policy": [{"attribute": "a.b.c.d.e.f.g.h.i", "action": "drop"}]}`, "field_policy.0.attribute"},
+		{`{"field_policy": [{"attribute": "a\nb", "action": "drop"}]}`, "field_policy.0.attribute"},
+		{`{"field_policy": [{"attribute": ` + quoted(201) + `, "action": "drop"}]}`, "field_policy.0.attribute"},
+		{`{"field_policy": [{"attribute": "Email", "action": "drop"}, {"attribute": "email", "action": "hash"}]}`, "field_policy.1.attribute"},
+		{`{"field_policy": [{"preset": "contact", "action": "drop"}, {"preset": "contact", "action": "drop"}]}`, "field_policy.1.preset"},
+		{`{"field_policy": [{"preset": "contacts", "action": "drop"}]}`, "field_policy.0.preset"},
+		{`{"field_policy": [{"attribute": "a", "action": "drop", "keys": 1}]}`, "field_policy.0.keys"},
 		{`{"secret": ""}`, "secret"},
 		{`{"secret": null}`, "secret"},
 		{`{"secret": ` + quoted(256) + `}`, "secret"},
@@ -189,6 +209,35 @@ func TestWebhook_Set_refuses(t *testing.T) {
 	}
 	w := existing()
 	wantProblems(t, w.Set(value.Map("headers", tooMany), false, nil), "headers")
+}
+
+func TestWebhook_Set_fieldPolicy(t *testing.T) {
+	w := NewWebhook()
+	take := func(text string) {
+		t.Helper()
+		if err := set(t, &w, false, text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	take(`{"field_policy": []}`)
+	if w.PolicyKey != "" {
+		t.Error("it has a key without a policy")
+	}
+	take(`{"field_policy": [{"attribute": "user.email", "action": "hash"}, {"preset": "free_text", "action": "drop"}, {"attribute": "Größe in cm", "action": "drop"}]}`)
+	want := []FieldRule{{Attribute: "user.email", Action: HashField}, {Preset: "free_text", Action: DropField}, {Attribute: "Größe in cm", Action: DropField}}
+	if !slices.Equal(w.FieldPolicy, want) || len(w.PolicyKey) != 43 {
+		t.Errorf("the policy is %+v with a key of %d characters", w.FieldPolicy, len(w.PolicyKey))
+	}
+	key := w.PolicyKey
+	take(`{"name": "other"}`)
+	if !slices.Equal(w.FieldPolicy, want) {
+		t.Errorf("another field changed the policy to %+v", w.FieldPolicy)
+	}
+	take(`{"field_policy": null}`)
+	take(`{"field_policy": [{"attribute": "a", "action": "hash"}]}`)
+	if len(w.FieldPolicy) != 1 || w.PolicyKey != key {
+		t.Errorf("after it was removed and set again it is %+v, and the key another: %t", w.FieldPolicy, w.PolicyKey != key)
+	}
 }
 
 func TestWebhook_Set_creating(t *testing.T) {

@@ -32,6 +32,7 @@ var Attachment = Kind{
 	Relations: []Relation{{Name: "model", Via: "model_id", Model: true}},
 	Includes:  []string{"model"},
 	Appended:  []Appended{{"attachment_url", storedURL}},
+	MadeOf:    map[string][]string{"attachment_url": {"path"}},
 }
 
 // Image is a picture that belongs to a resource.
@@ -44,6 +45,7 @@ var Image = Kind{
 	Relations: []Relation{{Name: "model", Via: "model_id", Model: true}},
 	Includes:  []string{"model"},
 	Appended:  []Appended{{"image_url", storedURL}},
+	MadeOf:    map[string][]string{"image_url": {"path"}},
 }
 
 func storedURL(r *Resource, v *View) any { return v.fileURL(r.Text("path")) }

@@ -82,6 +82,57 @@ func userTag(name string, user *Resource, v *View) string {
 	return ""
 }
 
+// DocumentSources returns what the tags in a document's content stand for, each as the keys that lead there from a record of the
+// kind: user, email. Without a kind, tags of any record count.
+func DocumentSources(k *Kind, content string) [][]string {
+	var sources [][]string
+	for _, tag := range documentTag.FindAllString(content, -1) {
+		if path := tagSource(tag[1:len(tag)-1], k); path != nil {
+			sources = append(sources, path)
+		}
+	}
+	return sources
+}
+
+// tagSource is what tagText reads of a tag, or nil.
+func tagSource(tag string, k *Kind) []string {
+	if name, ok := strings.CutPrefix(tag, "user_"); ok {
+		switch name {
+		case "name", "email", "phone_number", "email_verified_at":
+			return []string{"user", name}
+		case "online":
+			return []string{"user", "last_seen_at"}
+		case "discord_tag":
+			return []string{"user", "discord_user_id"}
+		case "rank_abbreviation", "specialty_abbreviation":
+			return []string{"user", strings.TrimSuffix(name, "_abbreviation"), "abbreviation"}
+		}
+		return []string{"user", strings.TrimPrefix(name, "assignment_"), "name"}
+	}
+	if tag == "author_resource_name" {
+		return []string{"author", "name"}
+	}
+	name, ok := "", false
+	if k != nil {
+		name, ok = strings.CutPrefix(tag, strings.TrimSuffix(k.Table, "s")+"_")
+	} else {
+		_, name, ok = strings.Cut(tag, "record_")
+	}
+	switch {
+	case !ok:
+		return nil
+	case name == "text" || name == "type":
+		return []string{name}
+	case name == "date":
+		return []string{"created_at"}
+	case name == "speciality":
+		return []string{"specialty", "name"}
+	case name == "rank_abbreviation":
+		return []string{"rank", "abbreviation"}
+	}
+	return []string{name, "name"}
+}
+
 // textOf is Text for a resource that may be missing.
 func (r *Resource) textOf(field string) string {
 	if r == nil {

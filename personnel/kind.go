@@ -42,6 +42,9 @@ type Kind struct {
 	Appended  []Appended // computed attributes, before the label
 	NoLabel   bool       // has no attribute label
 
+	// MadeOf names, for computed attributes that repeat what other attributes say, those others.
+	MadeOf map[string][]string
+
 	// BeforeCreate may complete a new resource before it is written, AfterCreate changes others
 	// once it is, and AfterEvent follows when its event is written. BeforeUpdate may add to an
 	// update what is not a change of its own (no event names it). Each may be nil.
@@ -223,6 +226,32 @@ func (k *Kind) Field(name string) *Field {
 	return nil
 }
 
+// Knows reports whether a kind's resources have an attribute of the name, other than a custom field.
+func (k *Kind) Knows(name string) bool {
+	if k.Field(name) != nil || k.Relation(name) != nil || name == "label" || name == "data" {
+		return true
+	}
+	if slices.ContainsFunc(k.Appended, func(a Appended) bool { return a.Name == name }) {
+		return true
+	}
+	if k.Name == "status" && (name == "text_color" || name == "bg_color") { // of version 1
+		return true
+	}
+	return slices.Contains(pivotKeys, name)
+}
+
+// MadeOf returns the attributes whose values a computed attribute of the kind repeats. Without a kind, it may be that of any.
+func MadeOf(k *Kind, name string) []string {
+	if k != nil {
+		return k.MadeOf[name]
+	}
+	var all []string
+	for _, k := range kinds {
+		all = append(all, k.MadeOf[name]...)
+	}
+	return all
+}
+
 // Relation returns the relation with the name, or nil.
 func (k *Kind) Relation(name string) *Relation {
 	for i := range k.Relations {
@@ -250,7 +279,17 @@ func init() {
 		&AssignmentRecord, &AwardRecord, &CombatRecord, &QualificationRecord, &RankRecord, &ServiceRecord, &TrainingRecord,
 		&Comment, &Attachment, &Image, &NewsfeedItem,
 	)
+	for _, k := range kinds {
+		for _, r := range k.Relations {
+			if r.Pivot != nil {
+				pivotKeys = append(pivotKeys, r.Pivot.Key)
+			}
+		}
+	}
 }
+
+// pivotKeys are the keys under which rows between two kinds appear.
+var pivotKeys []string
 
 // Kinds returns the whole catalogue.
 func Kinds() []*Kind { return kinds }

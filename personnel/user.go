@@ -80,6 +80,10 @@ var User = Kind{
 		{"profile_photo_url", profilePhotoURL},
 		{"cover_photo_url", func(r *Resource, v *View) any { return v.fileURL(r.Text("cover_photo")) }},
 	},
+	MadeOf: map[string][]string{
+		"display_name": {"name"}, "profile_photo_url": {"profile_photo", "name"}, "cover_photo_url": {"cover_photo"},
+		"online": {"last_seen_at"},
+	},
 	BeforeUpdate: noteTime,
 }
 

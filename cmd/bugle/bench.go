@@ -260,9 +260,11 @@ func (b *bench) measure(ctx context.Context) (f *figures, err error) {
 	if f.ChangesPerSecond, err = b.fill(ctx, b.db, f.Deliveries); err != nil {
 		return nil, fmt.Errorf("make deliveries: %w", err)
 	}
-	if b.envelope, err = b.db.Envelope(ctx, 3); err != nil { // after the calendar's and the user's creation
+	payload, err := b.db.Payload(ctx, 3) // after the calendar's and the user's creation
+	if err != nil {
 		return nil, err
 	}
+	b.envelope = payload.Text
 	f.BodyBytes = len(b.envelope)
 	if f.LimitBefore, f.DeliveriesPerSecond, f.LimitAfter, err = b.drain(ctx, newEngine, f.Deliveries); err != nil {
 		return nil, err

@@ -150,7 +150,7 @@ func (s *server) frame(next http.Handler) http.Handler {
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "same-origin")
 		h.Set("Cache-Control", "no-store")
-		h.Set("Content-Security-Policy", strings.ReplaceAll(policy, "NONCE", v.nonce))
+		h.Set("Content-Security-Policy", strings.ReplaceAll(contentPolicy, "NONCE", v.nonce))
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		if r.ContentLength != 0 {
 			r.Body = http.MaxBytesReader(w, r.Body, maxBody)
@@ -159,9 +159,9 @@ func (s *server) frame(next http.Handler) http.Handler {
 	})
 }
 
-// policy is the content security policy. 'strict-dynamic' lets the page's script load the chart and the
+// contentPolicy is the content security policy. 'strict-dynamic' lets the page's script load the chart and the
 // editor when there is one on the page.
-const policy = "default-src 'none'; script-src 'nonce-NONCE' 'strict-dynamic'; style-src 'self' 'nonce-NONCE'; img-src 'self' data:; " +
+const contentPolicy = "default-src 'none'; script-src 'nonce-NONCE' 'strict-dynamic'; style-src 'self' 'nonce-NONCE'; img-src 'self' data:; " +
 	"font-src 'self' data:; connect-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
 // maxBody is that of forms; one with a file may be as large as the file.

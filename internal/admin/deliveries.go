@@ -242,19 +242,29 @@ func (v *visit) deliveryRows(page *frame, list []*bugle.Delivery) ([]deliveryRow
 			ids = append(ids, d.WebhookID)
 		}
 	}
-	names, err := v.webhookNames(ids)
+	hooks, err := v.webhooksOf(ids)
 	if err != nil {
 		return nil, err
 	}
+	names := map[int64]string{}
+	open := make([]*bugle.Delivery, 0, len(list)) // without a field policy, beside which the label of an event would say too much
+	for _, w := range hooks {
+		names[w.ID] = w.Name
+	}
+	for _, d := range list {
+		if w := hooks[d.WebhookID]; d.Channel != "" || w != nil && len(w.FieldPolicy) == 0 {
+			open = append(open, d)
+		}
+	}
 	about := map[int64]link{}
 	if page != nil { // else it is a file, for programs
-		if about, err = v.aboutEvents(list); err != nil {
+		if about, err = v.aboutEvents(open); err != nil {
 			return nil, err
 		}
 	}
 	rows := make([]deliveryRow, len(list))
 	for i, d := range list {
-		resource, ok := about[d.EventID]
+		resource, ok := about[d.ID]
 		if !ok {
 			resource = v.resource(d.ResourceKind, d.ResourceID)
 		}
@@ -263,7 +273,7 @@ func (v *visit) deliveryRows(page *frame, list []*bugle.Delivery) ([]deliveryRow
 	return rows, nil
 }
 
-// aboutEvents are the links to what deliveries are about, by their events, for those who may see these.
+// aboutEvents are the links to what deliveries are about, by their ids, for those who may see events.
 func (v *visit) aboutEvents(list []*bugle.Delivery) (map[int64]link, error) {
 	about := map[int64]link{}
 	if !v.Can("view_event_log") || len(list) == 0 {
@@ -275,24 +285,30 @@ func (v *visit) aboutEvents(list []*bugle.Delivery) (map[int64]link, error) {
 	}
 	slices.Sort(ids)
 	events, err := v.server.store.EventsByID(v.Context(), slices.Compact(ids))
+	links := make(map[int64]link, len(events))
 	for _, e := range events {
-		about[e.ID] = v.about(e)
+		links[e.ID] = v.about(e)
+	}
+	for _, d := range list {
+		if l, ok := links[d.EventID]; ok {
+			about[d.ID] = l
+		}
 	}
 	return about, err
 }
 
-// webhookNames are the names of webhooks that are still there.
-func (v *visit) webhookNames(ids []int64) (map[int64]string, error) {
-	names := map[int64]string{}
+// webhooksOf are those of the webhooks that are still there, by their ids.
+func (v *visit) webhooksOf(ids []int64) (map[int64]*bugle.Webhook, error) {
+	found := map[int64]*bugle.Webhook{}
 	if len(ids) == 0 {
-		return names, nil
+		return found, nil
 	}
 	slices.Sort(ids)
 	hooks, err := v.server.store.WebhooksByID(v.Context(), v.actor.OrganizationID, slices.Compact(ids))
 	for _, w := range hooks {
-		names[w.ID] = w.Name
+		found[w.ID] = w
 	}
-	return names, err
+	return found, err
 }
 
 // webhookLink leads to the webhook of a delivery, or says which channel it went by.

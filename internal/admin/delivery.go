@@ -15,6 +15,7 @@ import (
 
 	"github.com/buglehq/bugle"
 	"github.com/buglehq/bugle/internal/delivery"
+	"github.com/buglehq/bugle/internal/policy"
 	"github.com/buglehq/bugle/internal/store"
 )
 
@@ -32,6 +33,8 @@ type deliveryPage struct {
 	More     bool          // there were more attempts
 	Request  *requestView  // nil: it is not known any more
 	Payload  *body
+	Filtered bool   // by the webhook's field policy
+	Withheld bool   // a template wrote it before the field policy became what it is
 	Every    string // how often the page asks for news; empty: it has ended
 	Version  string // of what is shown
 }
@@ -234,33 +237,67 @@ func (s *server) fillDelivery(v *visit, p *deliveryPage) error {
 		p.Last = &p.Attempts[0]
 		last = p.Last.Attempt
 	}
-	p.Payload = newBody(e.Envelope)
-	p.Request, err = s.requestOf(p.Hook, d, e.Envelope, last)
+	return s.fillSent(v, p, e, last)
+}
+
+// fillSent shows what is sent, as far as the webhook's field policy lets it through.
+func (s *server) fillSent(v *visit, p *deliveryPage, e *bugle.Event, last *bugle.Attempt) error {
+	d, hook := p.Delivery, p.Hook
+	if d.Channel != "" {
+		p.Payload = newBody(e.Envelope)
+		p.Request = s.callOf(hook, e.Envelope, last)
+		return nil
+	}
+	if hook == nil {
+		var err error
+		if hook, err = s.store.FormerWebhook(v.Context(), d.OrganizationID, d.WebhookID); err != nil {
+			return err
+		}
+	}
+	body, err := policy.Apply(hook, e.Payload())
+	if errors.Is(err, policy.ErrWithheld) {
+		p.Withheld = true
+		p.Request = s.callOf(nil, nil, last)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	p.Payload, p.Filtered = newBody(body.Bytes()), len(hook.FieldPolicy) > 0
+	if p.Hook == nil {
+		p.Request = s.callOf(nil, nil, last)
+		return nil
+	}
+	p.Request, err = s.requestOf(hook, d, body, last)
 	return err
 }
 
-// requestOf returns the request of the last attempt, or of the first that is to come; nil if it is not known.
-func (s *server) requestOf(w *bugle.Webhook, d *bugle.Delivery, envelope []byte, last *bugle.Attempt) (*requestView, error) {
-	r := &requestView{Sent: last != nil}
-	switch {
-	case d.Channel == "" && w != nil:
-		shown, err := delivery.ShownRequest(w, d.ID, envelope, last, s.now(), s.o.UserAgent)
-		if err != nil {
-			return nil, err
-		}
-		r.Method, r.URL, r.Headers = shown.Method, shown.URL, headersOf(shown.Header)
-		if shown.Method == http.MethodGet {
-			r.URL, r.Query, _ = strings.Cut(shown.URL, "?")
-		}
-	case last != nil:
-		r.Method, r.URL = last.Method, last.URL
-	case d.Channel != "" && w != nil:
-		r.Method, r.URL = delivery.ChannelTarget(w, envelope)
+// requestOf returns the request of the last attempt to call a webhook, or of the first that is to come.
+func (s *server) requestOf(w *bugle.Webhook, d *bugle.Delivery, body policy.Body, last *bugle.Attempt) (*requestView, error) {
+	shown, err := delivery.ShownRequest(w, d.ID, body, last, s.now(), s.o.UserAgent)
+	if err != nil {
+		return nil, err
 	}
-	if r.URL == "" {
-		return nil, nil
+	r := &requestView{Sent: last != nil, Method: shown.Method, URL: shown.URL, Headers: headersOf(shown.Header)}
+	if shown.Method == http.MethodGet {
+		r.URL, r.Query, _ = strings.Cut(shown.URL, "?")
 	}
 	return r, nil
+}
+
+// callOf returns what was called last, or what a channel will call; nil if that is not known.
+func (s *server) callOf(lane *bugle.Webhook, envelope []byte, last *bugle.Attempt) *requestView {
+	r := &requestView{Sent: last != nil}
+	switch {
+	case last != nil:
+		r.Method, r.URL = last.Method, last.URL
+	case lane != nil:
+		r.Method, r.URL = delivery.ChannelTarget(lane, envelope)
+	}
+	if r.URL == "" {
+		return nil
+	}
+	return r
 }
 
 // redeliver sends a delivery again.

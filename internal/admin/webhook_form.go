@@ -25,6 +25,8 @@ type webhookFormPage struct {
 	Telegram []input // of its preset only
 	Delivery []input
 	Open     bool     // something in Delivery is wrong
+	Personal []input  // what it must not get to see
+	Private  bool     // there is something, or something in Personal is wrong
 	Others   []string // what is wrong beside the inputs
 	Events   []eventGroup
 	Presets  []webhookPreset
@@ -157,6 +159,58 @@ func webhookDelivery() []input {
 	}
 }
 
+// webhookPersonal are the inputs of the field policy: a preset each, and a line for each attribute.
+func webhookPersonal() []input {
+	inputs := make([]input, 0, len(bugle.FieldPresets)+1)
+	for _, p := range bugle.FieldPresets {
+		help := p.About
+		if len(p.Attributes) > 0 {
+			help += " " + strings.Join(p.Attributes, ", ") + "."
+		}
+		inputs = append(inputs, input{Name: presetPrefix + p.Name, Label: p.Label, Kind: inputSelect, Blank: "Send as it is", Help: help,
+			Options: []option{{Value: string(bugle.DropField), Label: "Leave out"}, {Value: string(bugle.HashField), Label: "Replace by a hash"}}})
+	}
+	return append(inputs, input{Name: "field_policy", Label: "Other attributes", Kind: inputArea, Rows: 3, Placeholder: "user.last_seen_at: drop\nservice_number: hash",
+		Help: "A line each: “name: drop” or “name: hash”. A name counts at any depth; one with dots, such as user.email, where the path ends so."})
+}
+
+// presetPrefix begins the names of inputs that are presets of a field policy.
+const presetPrefix = "policy_"
+
+// policyValues adds what the inputs of a field policy begin with.
+func policyValues(values url.Values, rules []bugle.FieldRule) {
+	var lines []string
+	for _, r := range rules {
+		if r.Preset != "" {
+			values.Set(presetPrefix+r.Preset, string(r.Action))
+		} else {
+			lines = append(lines, r.Attribute+": "+string(r.Action))
+		}
+	}
+	values.Set("field_policy", strings.Join(lines, "\n"))
+}
+
+// parsePolicy reads what the inputs of a field policy hold.
+func parsePolicy(f *form) (rules *value.Array, reason string) {
+	rules = value.NewArray(0)
+	for _, p := range bugle.FieldPresets {
+		if action := f.Get(presetPrefix + p.Name); action != "" {
+			rules.Append(value.Map("preset", p.Name, "action", action))
+		}
+	}
+	for i, line := range strings.Split(strings.ReplaceAll(f.Get("field_policy"), "\r\n", "\n"), "\n") {
+		if strings.TrimSpace(line) == "" {
+			continue
+		}
+		colon := strings.LastIndexByte(line, ':')
+		if colon < 0 {
+			return nil, fmt.Sprintf("Line %d has no “name: drop” or “name: hash”.", i+1)
+		}
+		rules.Append(value.Map("attribute", strings.TrimSpace(line[:colon]), "action", strings.ToLower(strings.TrimSpace(line[colon+1:]))))
+	}
+	return rules, ""
+}
+
 // webhookValues are what the form of a webhook begins with.
 func webhookValues(w *bugle.Webhook) url.Values {
 	headers := make([]string, len(w.Headers))
@@ -168,6 +222,7 @@ func webhookValues(w *bugle.Webhook) url.Values {
 		"status": {string(w.Status)}, "timeout_seconds": {strconv.Itoa(w.TimeoutSeconds)}, "max_attempts": {strconv.Itoa(w.MaxAttempts)},
 		"retry_schedule": {scheduleText(w.RetrySchedule)}, "max_concurrency": {strconv.Itoa(w.MaxConcurrency)}, "headers": {strings.Join(headers, "\n")},
 	}
+	policyValues(values, w.FieldPolicy)
 	if w.RatePerSecond > 0 {
 		values.Set("rate_per_second", strconv.FormatFloat(w.RatePerSecond, 'f', -1, 64))
 	}
@@ -180,7 +235,7 @@ func webhookValues(w *bugle.Webhook) url.Values {
 // webhookFields are what the form holds, as bugle.Webhook takes it. What cannot be read is added to the
 // form's problems.
 func webhookFields(f *form) *value.Array {
-	fields := value.NewArray(13)
+	fields := value.NewArray(14)
 	for _, name := range []string{"name", "url", "method", "secret", "description", "status"} {
 		if f.Has(name) {
 			text := strings.ReplaceAll(f.Get(name), "\r\n", "\n")
@@ -209,6 +264,13 @@ func webhookFields(f *form) *value.Array {
 			f.add("retry_schedule", reason)
 		} else {
 			fields.Set("retry_schedule", schedule)
+		}
+	}
+	if f.Has("field_policy") {
+		if rules, reason := parsePolicy(f); reason != "" {
+			f.add("field_policy", reason)
+		} else {
+			fields.Set("field_policy", rules)
 		}
 	}
 	if f.Has("headers") {
@@ -313,9 +375,13 @@ func (s *server) newWebhook(v *visit) error {
 }
 
 func (s *server) renderWebhookForm(v *visit, status int, f *form, w *bugle.Webhook, preset *webhookPreset) error {
-	p := &webhookFormPage{Form: f, Webhook: w, Preset: preset, Basics: f.fill(webhookBasics(preset)), Delivery: f.fill(webhookDelivery()), Events: eventGroups(f.All("events")...)}
+	p := &webhookFormPage{Form: f, Webhook: w, Preset: preset, Basics: f.fill(webhookBasics(preset)), Delivery: f.fill(webhookDelivery()),
+		Personal: f.fill(webhookPersonal()), Events: eventGroups(f.All("events")...)}
 	for _, in := range p.Delivery {
 		p.Open = p.Open || len(in.Errors) > 0
+	}
+	for _, in := range p.Personal {
+		p.Private = p.Private || len(in.Errors) > 0 || in.Value != ""
 	}
 	if w == nil {
 		p.frame, p.Action = v.newFrame("New webhook", "webhooks"), "/webhooks"
@@ -344,7 +410,7 @@ func (s *server) renderWebhookForm(v *visit, status int, f *form, w *bugle.Webho
 			}
 		}
 	}
-	p.Others = f.Elsewhere(p.Basics, p.Telegram, p.Delivery, []input{{Name: "events"}})
+	p.Others = f.Elsewhere(p.Basics, p.Telegram, p.Delivery, p.Personal, []input{{Name: "events"}})
 	p.Narrow = true
 	return v.render(status, "webhook_form.html", p)
 }

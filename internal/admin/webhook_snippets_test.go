@@ -13,6 +13,7 @@ import (
 
 	"github.com/buglehq/bugle"
 	"github.com/buglehq/bugle/internal/delivery"
+	"github.com/buglehq/bugle/internal/storetest"
 	"github.com/buglehq/bugle/value"
 )
 
@@ -187,7 +188,7 @@ func TestSnippets(t *testing.T) {
 					}
 					sign := func(w *bugle.Webhook, at time.Time) (string, http.Header) {
 						t.Helper()
-						r, err := delivery.NewRequest(w, 17, []byte(snippetEnvelope), at, "Bugle/test")
+						r, err := delivery.NewRequest(w, 17, storetest.Body(t, w, []byte(snippetEnvelope)), at, "Bugle/test")
 						if err != nil {
 							t.Fatal(err)
 						}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/buglehq/bugle"
 	"github.com/buglehq/bugle/internal/delivery"
+	"github.com/buglehq/bugle/internal/policy"
 	"github.com/buglehq/bugle/internal/store"
 	"github.com/buglehq/bugle/value"
 )
@@ -115,7 +116,11 @@ func (s *server) showTest(v *visit) error {
 	if d.WebhookID != w.ID || d.Event != bugle.TestEvent {
 		return bugle.ErrNotFound
 	}
-	envelope, err := s.store.Envelope(v.Context(), d.EventID)
+	payload, err := s.store.Payload(v.Context(), d.EventID)
+	if err != nil {
+		return err
+	}
+	body, err := policy.Apply(w, payload)
 	if err != nil {
 		return err
 	}
@@ -130,7 +135,7 @@ func (s *server) showTest(v *visit) error {
 		p.Sent, p.Attempt = true, attempts[len(attempts)-1]
 		at, called.URL, called.Method = p.Attempt.StartedAt, p.Attempt.URL, strings.ToLower(p.Attempt.Method)
 	}
-	if err := p.request(&called, envelope, at, s.o.UserAgent); err != nil {
+	if err := p.request(&called, body, at, s.o.UserAgent); err != nil {
 		return err
 	}
 	if p.Attempt != nil {
@@ -144,8 +149,8 @@ func (s *server) showTest(v *visit) error {
 }
 
 // request is what goes, or went, over the wire.
-func (p *trialPage) request(w *bugle.Webhook, envelope []byte, at time.Time, userAgent string) error {
-	r, err := delivery.NewRequest(w, p.Delivery.ID, envelope, at, userAgent)
+func (p *trialPage) request(w *bugle.Webhook, body policy.Body, at time.Time, userAgent string) error {
+	r, err := delivery.NewRequest(w, p.Delivery.ID, body, at, userAgent)
 	if err != nil {
 		return err
 	}

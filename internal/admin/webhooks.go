@@ -215,6 +215,7 @@ type webhookPage struct {
 	Ranges      []rangeLink
 	Rate        string
 	Headers     []bugle.Header // masked
+	Kept        []string       // what its field policy does
 	Schedule    string
 	Automations []*bugle.Automation
 	MoreUse     bool   // there are more automations
@@ -293,6 +294,18 @@ const (
 	maxLogsShown        = 10
 )
 
+// ruleText says what a rule of a field policy does.
+func ruleText(r bugle.FieldRule) string {
+	what := r.Attribute
+	if p := bugle.FieldPresetByName(r.Preset); p != nil {
+		what = p.Label
+	}
+	if r.Action == bugle.HashField {
+		return what + ": replaced by a hash"
+	}
+	return what + ": left out"
+}
+
 func (s *server) renderWebhook(v *visit, w *bugle.Webhook, reveal bool) error {
 	ctx, organization := v.Context(), v.actor.OrganizationID
 	p := &webhookPage{frame: v.newFrame(w.Name, "webhooks"), Webhook: w, Shape: shapeOf(w), Schedule: scheduleText(w.RetrySchedule), Service: serviceOf(w.URL), Keep: keepOptions}
@@ -320,6 +333,9 @@ func (s *server) renderWebhook(v *visit, w *bugle.Webhook, reveal bool) error {
 	p.Waiting = waiting[w.ID]
 	for _, h := range w.Headers {
 		p.Headers = append(p.Headers, bugle.MaskHeader(h))
+	}
+	for _, r := range w.FieldPolicy {
+		p.Kept = append(p.Kept, ruleText(r))
 	}
 	if v.Can("view_any_automation") {
 		page, err := s.store.Automations(ctx, organization, store.AutomationFilter{WebhookID: w.ID}, store.PageRequest{Number: 1, Limit: maxAutomationsShown + 1, CountTo: -1})

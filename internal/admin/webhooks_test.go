@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -257,6 +258,34 @@ func TestWebhooks_create(t *testing.T) {
 	}
 	has(t, p.post("/webhooks/1/edit", http.StatusUnprocessableEntity, "name", "Forum", "url", "https://forum.example.com", "method", "post", "secret", "********", "headers", "X-Key: ********"),
 		"The value of the header X-Key is the mask of one that it has not")
+}
+
+func TestWebhooks_fieldPolicy(t *testing.T) {
+	p := newWebhooksPanel(t)
+	w := p.add(nil)
+	base := []string{"name", "Forum", "url", w.URL, "method", "post", "secret", w.Secret}
+	hasNot(t, p.get("/webhooks/1/edit", 200), `open id="personal-data"`)
+	for text, reason := range map[string]string{"email": "Line 1 has no “name: drop”", "\nemail: remove": "must be drop or hash", "a: drop\nA: drop": "is in the policy twice", "a..b: drop": "must be a name such as email"} {
+		page := p.post("/webhooks/1/edit", http.StatusUnprocessableEntity, append(base, "field_policy", text)...)
+		has(t, page, reason, `open id="personal-data"`)
+	}
+	p.post("/webhooks/1/edit", http.StatusUnprocessableEntity, append(base, "field_policy", "", "policy_contact", "shred")...)
+	p.post("/webhooks/1/edit", http.StatusSeeOther, append(base, "field_policy", "service_number: Hash\r\n\r\nuser.x : drop", "policy_contact", "drop", "policy_name", "hash", "policy_photos", "")...)
+	want := []bugle.FieldRule{{Preset: "contact", Action: bugle.DropField}, {Preset: "name", Action: bugle.HashField},
+		{Attribute: "service_number", Action: bugle.HashField}, {Attribute: "user.x", Action: bugle.DropField}}
+	if got := p.reload(1).FieldPolicy; !slices.Equal(got, want) {
+		t.Errorf("the policy is %+v", got)
+	}
+	has(t, p.get("/webhooks/1/edit", 200), `open id="personal-data"`, "service_number: hash\nuser.x: drop", `<option value="drop" selected>Leave out</option>`)
+	has(t, p.get("/webhooks/1", 200), "Contact data: left out", "Names of people: replaced by a hash", "service_number: replaced by a hash")
+	p.post("/webhooks/1/edit", http.StatusSeeOther, append(base, "timeout_seconds", "7")...) // a form without it changes nothing of it
+	if got := p.reload(1).FieldPolicy; !slices.Equal(got, want) {
+		t.Errorf("the policy is %+v", got)
+	}
+	p.post("/webhooks/1/edit", http.StatusSeeOther, append(base, "field_policy", "")...)
+	if got := p.reload(1); len(got.FieldPolicy) != 0 {
+		t.Errorf("the policy is %+v", got.FieldPolicy)
+	}
 }
 
 func TestWebhooks_createWrong(t *testing.T) {

@@ -63,10 +63,11 @@ func wantEvent(t *testing.T, s *server, k *personnel.Kind, verb string, a *answe
 		if d.Event != k.Name+"."+verb {
 			continue
 		}
-		envelope, err := s.store.Envelope(context.Background(), d.EventID)
+		payload, err := s.store.Payload(context.Background(), d.EventID)
 		if err != nil {
 			t.Fatal(err)
 		}
+		envelope := payload.Text
 		decoded, err := value.Decode(envelope)
 		if err != nil {
 			t.Fatal(err)

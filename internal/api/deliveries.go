@@ -1,12 +1,14 @@
 package api
 
 import (
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
 
 	"github.com/buglehq/bugle"
 	"github.com/buglehq/bugle/internal/delivery"
+	"github.com/buglehq/bugle/internal/policy"
 	"github.com/buglehq/bugle/internal/store"
 	"github.com/buglehq/bugle/value"
 )
@@ -94,19 +96,11 @@ func (s *server) showDelivery(q *request) error {
 	if err != nil {
 		return err
 	}
-	envelope, err := s.store.Envelope(q.Context(), d.EventID)
-	if err != nil {
-		return err
-	}
-	payload, err := value.Decode(envelope)
-	if err != nil {
-		return err
-	}
 	attempts, err := s.store.Attempts(q.Context(), d.ID)
 	if err != nil {
 		return err
 	}
-	sent, err := s.requestData(q, d, envelope, attempts)
+	payload, sent, err := s.sent(q, d, attempts)
 	if err != nil {
 		return err
 	}
@@ -121,27 +115,50 @@ func (s *server) showDelivery(q *request) error {
 	return q.data(http.StatusOK, data)
 }
 
-// requestData renders the request of the last attempt, or of the next if there was none, as the
-// webhook is now; null if the webhook was deleted before it was ever called.
-func (s *server) requestData(q *request, d *bugle.Delivery, envelope []byte, attempts []*bugle.Attempt) (any, error) {
+// sent renders what is sent for a delivery, as far as the webhook's field policy lets it through, and the request of the last
+// attempt, or of the next if there was none, as the webhook is now. What is not known is null, as the request is if the webhook
+// was deleted before it was ever called.
+func (s *server) sent(q *request, d *bugle.Delivery, attempts []*bugle.Attempt) (payload, call any, err error) {
 	var last *bugle.Attempt
 	if len(attempts) > 0 {
 		last = attempts[len(attempts)-1]
 	}
+	stored, err := s.store.Payload(q.Context(), d.EventID)
+	if err != nil {
+		return nil, nil, err
+	}
 	if d.Channel != "" {
-		return s.callData(q, d, envelope, last)
+		if payload, err = value.Decode(stored.Text); err == nil {
+			call, err = s.callData(q, d, stored.Text, last)
+		}
+		return payload, call, err
 	}
 	w, err := s.store.Webhook(q.Context(), q.actor.OrganizationID, d.WebhookID)
-	if isNotFound(err) {
-		if last == nil {
-			return nil, nil
-		}
-		return value.Map("method", last.Method, "url", last.URL, "headers", nil), nil
+	deleted := isNotFound(err)
+	if deleted {
+		w, err = s.store.FormerWebhook(q.Context(), q.actor.OrganizationID, d.WebhookID)
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	r, err := delivery.ShownRequest(w, d.ID, envelope, last, s.o.Clock.Now(), s.o.UserAgent)
+	body, err := policy.Apply(w, stored)
+	withheld := errors.Is(err, policy.ErrWithheld)
+	if !withheld && err == nil {
+		payload, err = value.Decode(body.Bytes())
+	}
+	switch {
+	case err != nil && !withheld:
+		return nil, nil, err
+	case !deleted && !withheld:
+		call, err = s.requestData(w, d, body, last)
+	case last != nil:
+		call = value.Map("method", last.Method, "url", last.URL, "headers", nil)
+	}
+	return payload, call, err
+}
+
+func (s *server) requestData(w *bugle.Webhook, d *bugle.Delivery, body policy.Body, last *bugle.Attempt) (any, error) {
+	r, err := delivery.ShownRequest(w, d.ID, body, last, s.o.Clock.Now(), s.o.UserAgent)
 	if err != nil {
 		return nil, err
 	}

@@ -164,10 +164,11 @@ func TestDeliveries_request(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			envelope, err := s.store.Envelope(t.Context(), stored.EventID)
+			payload, err := s.store.Payload(t.Context(), stored.EventID)
 			if err != nil {
 				t.Fatal(err)
 			}
+			envelope := payload.Text
 			w, err := s.store.Webhook(t.Context(), 1, 1)
 			if err != nil {
 				t.Fatal(err)
@@ -178,7 +179,7 @@ func TestDeliveries_request(t *testing.T) {
 				if got := text(a.at("data", "payload")); got != string(envelope) {
 					t.Errorf("payload is %s\nwant the envelope %s", got, envelope)
 				}
-				sent, err := delivery.NewRequest(w, 1, envelope, at, "Bugle/test")
+				sent, err := delivery.NewRequest(w, 1, storetest.Body(t, w, envelope), at, "Bugle/test")
 				if err != nil {
 					t.Fatal(err)
 				}

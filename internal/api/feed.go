@@ -1,10 +1,12 @@
 package api
 
 import (
+	"errors"
 	"net/http"
 	"strconv"
 
 	"github.com/buglehq/bugle"
+	"github.com/buglehq/bugle/internal/policy"
 	"github.com/buglehq/bugle/internal/store"
 	"github.com/buglehq/bugle/value"
 )
@@ -42,22 +44,33 @@ func (s *server) feed(q *request, id int64) error {
 	if err != nil {
 		return err
 	}
-	return q.write(http.StatusOK, feedData(f))
+	data, err := feedData(f)
+	if err != nil {
+		return err
+	}
+	return q.write(http.StatusOK, data)
 }
 
 // feedData renders a part of a feed.
-func feedData(f *store.Feed) *value.Array {
+func feedData(f *store.Feed) (*value.Array, error) {
 	items := value.NewArray(len(f.Items))
 	for i := range f.Items {
 		item := &f.Items[i]
+		var text any
+		switch body, err := policy.Apply(f.Webhook, item.Payload); {
+		case err == nil:
+			text = string(body.Bytes())
+		case !errors.Is(err, policy.ErrWithheld):
+			return nil, err
+		}
 		items.Append(value.Map("sequence", item.Sequence, "message_id", bugle.MessageID(item.DeliveryID), "delivery_id", item.DeliveryID, "event", item.Event,
-			"state", string(item.State), "created_at", bugle.FormatTime(item.CreatedAt), "body", string(item.Envelope)))
+			"state", string(item.State), "created_at", bugle.FormatTime(item.CreatedAt), "body", text))
 	}
 	var first any
 	if f.First != 0 {
 		first = f.First
 	}
-	return value.Map("data", items, "meta", value.Map("next", f.Next, "more", f.More, "first_available", first, "last", f.Last, "removed", f.Removed))
+	return value.Map("data", items, "meta", value.Map("next", f.Next, "more", f.More, "first_available", first, "last", f.Last, "removed", f.Removed)), nil
 }
 
 // feed adds what answers with a webhook's feed.
@@ -66,13 +79,13 @@ func (c *componentSet) feed() {
 	item := closed(value.Map("sequence", annotated(typed("integer"), "Counts what the webhook was to get from 1, without gaps."),
 		"message_id", annotated(typed("string"), "What is sent as `webhook-id`."), "delivery_id", typed("integer"), "event", typed("string"),
 		"state", annotated(states, "Whether it was delivered by calling the webhook. Pulling changes nothing about that."), "created_at", moment(),
-		"body", annotated(typed("string"), "The JSON text that is sent, to the byte.")))
+		"body", annotated(nullable(typed("string")), "The JSON text that is sent, to the byte. Null if a template wrote it before the webhook's field policy became what it is.")))
 	meta := closed(value.Map("next", annotated(typed("integer"), "What to send as `after` next time."), "more", annotated(typed("boolean"), "There is a next part already."),
 		"first_available", annotated(nullable(typed("integer")), "The lowest sequence that was not removed; null if none is left."),
 		"last", annotated(typed("integer"), "The highest sequence so far."),
 		"removed", annotated(typed("integer"), "How many between `after` and `next` were removed because of their age, and are missed.")))
-	example := feedData(&store.Feed{Next: 8, First: 1, Last: 8, Items: []store.FeedItem{{DeliveryID: 21, Sequence: 8, Event: "rankrecord.created", State: bugle.Delivered,
-		CreatedAt: exampleMoment, Envelope: []byte(`{"event":"rankrecord.created","created":"2026-01-14T12:00:00.000000Z"}`)}}})
+	example, _ := feedData(&store.Feed{Webhook: &bugle.Webhook{}, Next: 8, First: 1, Last: 8, Items: []store.FeedItem{{DeliveryID: 21, Sequence: 8, Event: "rankrecord.created", State: bugle.Delivered,
+		CreatedAt: exampleMoment, Payload: bugle.Payload{Text: []byte(`{"event":"rankrecord.created","created":"2026-01-14T12:00:00.000000Z"}`)}}}})
 	c.answer("Feed", "A part of the feed.", closed(value.Map("data", listOf(item), "meta", meta)), example)
 }
 

@@ -22,10 +22,11 @@ func TestFeed(t *testing.T) {
 	wantEqual(t, "sequence", at(items[0], "sequence"), 1)
 	wantEqual(t, "event", at(items[0], "event"), "calendar.created")
 	wantEqual(t, "state", at(items[0], "state"), "pending")
-	envelope, err := s.store.Envelope(t.Context(), 1)
+	payload, err := s.store.Payload(t.Context(), 1)
 	if err != nil {
 		t.Fatal(err)
 	}
+	envelope := payload.Text
 	wantEqual(t, "body", at(items[0], "body"), string(envelope))
 	wantEqual(t, "next", first.at("meta", "next"), 2)
 	wantEqual(t, "more", first.at("meta", "more"), true)

@@ -162,11 +162,11 @@ func TestUsers_customFields(t *testing.T) {
 	wantEqual(t, "URL of the photo", a.at("data", "photo_url"), "https://bugle.example.com/storage/"+photo)
 	wantEqual(t, "what show answers", s.want(200, "GET", "users/1", nil).text, a.text)
 	newest, _ := s.deliveries()
-	envelope, err := s.store.Envelope(t.Context(), newest[0].EventID)
+	stored, err := s.store.Payload(t.Context(), newest[0].EventID)
 	if err != nil {
 		t.Fatal(err)
 	}
-	payload, err := value.Decode(envelope)
+	payload, err := value.Decode(stored.Text)
 	if err != nil {
 		t.Fatal(err)
 	}

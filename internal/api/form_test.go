@@ -447,10 +447,11 @@ func TestForms_names(t *testing.T) {
 				continue
 			}
 			newest, _ := s.deliveries()
-			envelope, err := s.store.Envelope(t.Context(), newest[0].EventID)
+			payload, err := s.store.Payload(t.Context(), newest[0].EventID)
 			if err != nil {
 				t.Fatal(err)
 			}
+			envelope := payload.Text
 			decoded, err := value.Decode(envelope)
 			if err != nil {
 				t.Fatal(err)

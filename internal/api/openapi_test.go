@@ -388,10 +388,11 @@ func TestSpec_envelopes(t *testing.T) {
 			t.Fatalf("%d deliveries, want 3", len(deliveries))
 		}
 		for _, delivery := range deliveries {
-			envelope, err := s.store.Envelope(context.Background(), delivery.EventID)
+			payload, err := s.store.Payload(context.Background(), delivery.EventID)
 			if err != nil {
 				t.Fatal(err)
 			}
+			envelope := payload.Text
 			var v any
 			if v, err = jsonschema.UnmarshalJSON(strings.NewReader(string(envelope))); err != nil {
 				t.Fatal(err)

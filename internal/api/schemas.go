@@ -642,7 +642,8 @@ func (c *componentSet) webhooks() {
 	}
 	c.schema("EventName", value.Map("type", "string", "enum", names), "rankrecord.created")
 	fields := webhookFields
-	sent := value.Map("name", "Discord relay", "url", "https://relay.example.com/hook", "events", value.List("rankrecord.created", "user.updated"))
+	sent := value.Map("name", "Discord relay", "url", "https://relay.example.com/hook", "events", value.List("rankrecord.created", "user.updated"),
+		"field_policy", value.List(value.Map("preset", "contact", "action", "drop")))
 	c.schema("WebhookUpdate", value.Map("type", "object", "properties", fields()), sent)
 	c.schema("Webhook", value.Map("type", "object", "required", value.List("name", "url"), "properties", fields()), sent)
 	c.body("WebhookCreate", true, schemaRef("Webhook"), sent)
@@ -660,6 +661,7 @@ func (c *componentSet) webhooks() {
 	w := bugle.NewWebhook()
 	w.ID, w.Name, w.URL, w.Events = 1, "Discord relay", "https://relay.example.com/hook", []string{"rankrecord.created", "user.updated"}
 	w.Secret, w.CreatedAt, w.UpdatedAt = "an example of a secret", exampleMoment, exampleMoment
+	w.FieldPolicy = []bugle.FieldRule{{Attribute: "user.email", Action: bugle.HashField}, {Preset: "free_text", Action: bugle.DropField}}
 	c.schema("WebhookResource", closed(answered), webhookData(&w, false))
 	c.answerAll("Webhook", "WebhookResource", webhookData(&w, false))
 
@@ -690,7 +692,24 @@ func webhookFields() *value.Array {
 		"max_concurrency", ranged(1, 100),
 		"rate_per_second", value.Map("type", value.List("number", "null"), "minimum", 0.01, "maximum", int64(10000)),
 		"ordered", value.Map("type", "boolean", "description", "One after the other, in the order of the events."),
-		"headers", value.Map("type", value.List("object", "null"), "additionalProperties", typed("string"), "description", "Sent with every request."))
+		"headers", value.Map("type", value.List("object", "null"), "additionalProperties", typed("string"), "description", "Sent with every request."),
+		"field_policy", fieldPolicySchema())
+}
+
+// fieldPolicySchema is a list of rules, each with an attribute or a preset.
+func fieldPolicySchema() *value.Array {
+	presets := value.NewArray(len(bugle.FieldPresets))
+	for _, p := range bugle.FieldPresets {
+		presets.Append(p.Name)
+	}
+	action := value.Map("type", "string", "enum", value.List(string(bugle.DropField), string(bugle.HashField)),
+		"description", "`drop`: it is absent; `hash`: `"+bugle.HashPrefix+"` and 64 hexadecimal digits stand for it, the same for the same value as long as the webhook is there.")
+	rule := value.Map("type", "object", "required", value.List("action"), "additionalProperties", false, "properties", value.Map(
+		"attribute", value.Map("type", "string", "minLength", 1, "maxLength", 200, "description", "A name, at any depth, or the end of a path: `email`, `user.email`."),
+		"preset", value.Map("type", "string", "enum", presets, "description", "Attributes that mostly go together."), "action", action),
+		"oneOf", value.List(value.Map("required", value.List("attribute")), value.Map("required", value.List("preset"))))
+	return value.Map("type", value.List("array", "null"), "maxItems", int64(bugle.MaxFieldRules), "items", rule,
+		"description", "What the webhook must not get to see, whichever way. `[]` unless given.")
 }
 
 func healthSchema() *value.Array {

@@ -130,8 +130,16 @@ func webhookData(w *bugle.Webhook, inFull bool) *value.Array {
 		"id", w.ID, "name", w.Name, "description", description, "url", w.URL, "method", w.Method, "events", events,
 		"secret", secret, "status", string(w.Status), "timeout_seconds", int64(w.TimeoutSeconds), "max_attempts", int64(w.MaxAttempts),
 		"retry_schedule", schedule, "max_concurrency", int64(w.MaxConcurrency), "rate_per_second", rate, "ordered", w.Ordered,
-		"headers", headers, "created_at", bugle.FormatTime(w.CreatedAt), "updated_at", bugle.FormatTime(w.UpdatedAt),
+		"headers", headers, "field_policy", policyData(w), "created_at", bugle.FormatTime(w.CreatedAt), "updated_at", bugle.FormatTime(w.UpdatedAt),
 		"health", healthData(w))
+}
+
+func policyData(w *bugle.Webhook) *value.Array {
+	rules := value.NewArray(len(w.FieldPolicy))
+	for _, r := range w.FieldPolicy {
+		rules.Append(r.Value())
+	}
+	return rules
 }
 
 func healthData(w *bugle.Webhook) *value.Array {

@@ -26,7 +26,7 @@ func (s *server) secret(hook any) any {
 }
 
 const hookKeys = "id name description url method events secret status timeout_seconds max_attempts retry_schedule max_concurrency" +
-	" rate_per_second ordered headers created_at updated_at health"
+	" rate_per_second ordered headers field_policy created_at updated_at health"
 
 func TestWebhooks_defaults(t *testing.T) {
 	s := newServer(t)
@@ -40,7 +40,7 @@ func TestWebhooks_defaults(t *testing.T) {
 	wantEqual(t, "webhook", hook, value.Map("id", at(hook, "id"), "name", "Discord", "description", nil, "url", receiver, "method", "post",
 		"events", value.List(), "secret", secret, "status", "active", "timeout_seconds", 10, "max_attempts", 9,
 		"retry_schedule", value.List(5, 30, 120, 600, 3600, 14400, 36000, 86400), "max_concurrency", 10, "rate_per_second", nil,
-		"ordered", false, "headers", nil, "created_at", now, "updated_at", now, "health", value.Map("state", "healthy",
+		"ordered", false, "headers", nil, "field_policy", value.List(), "created_at", now, "updated_at", now, "health", value.Map("state", "healthy",
 			"consecutive_failures", 0, "last_success_at", nil, "last_failure_at", nil, "disable_at", nil)))
 	wantEqual(t, "full secret", s.secret(hook), secret)
 	other := s.create("webhooks", "name", "Another", "url", receiver)
@@ -58,7 +58,8 @@ func TestWebhooks_everyFieldRoundTrips(t *testing.T) {
 	sent := value.Map("name", "Ünit", "description", "Line 1\nLine 2", "url", "http://10.0.0.1:8080/a?b=c&d=%20", "method", "get", "events", events,
 		"secret", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "status", "paused", "timeout_seconds", 30, "max_attempts", 100,
 		"retry_schedule", value.List(1, 604800), "max_concurrency", 100, "rate_per_second", 0.5, "ordered", true,
-		"headers", value.Map("X-Team", "Alpha", "X-Empty", ""))
+		"headers", value.Map("X-Team", "Alpha", "X-Empty", ""),
+		"field_policy", value.List(value.Map("attribute", "user.email", "action", "hash"), value.Map("preset", "free_text", "action", "drop")))
 	hook := s.create("webhooks", "name", "First", "url", receiver)
 	for _, a := range []*answer{s.want(201, "POST", "webhooks", sent), s.want(200, "PUT", hookPath(hook), sent), s.want(200, "PATCH", hookPath(hook), sent)} {
 		shown := s.want(200, "GET", hookPath(a.at("data")), nil)
@@ -83,8 +84,8 @@ func TestWebhooks_everyFieldRoundTrips(t *testing.T) {
 		wantEqual(t, "webhook after "+name.String(), a.data(t), want)
 	}
 	// And back to nothing where nothing is a value.
-	a := s.want(200, "PUT", hookPath(other), `{"description":null,"events":[],"rate_per_second":null,"headers":null,"ordered":false}`)
-	for name, v := range map[string]any{"description": nil, "events": value.List(), "rate_per_second": nil, "headers": nil, "ordered": false} {
+	a := s.want(200, "PUT", hookPath(other), `{"description":null,"events":[],"rate_per_second":null,"headers":null,"field_policy":null,"ordered":false}`)
+	for name, v := range map[string]any{"description": nil, "events": value.List(), "rate_per_second": nil, "headers": nil, "field_policy": value.List(), "ordered": false} {
 		wantEqual(t, name, a.at("data", name), v)
 	}
 	wantEqual(t, "method in capitals", at(s.create("webhooks", "name", "x", "url", receiver, "method", "GET"), "method"), "get")

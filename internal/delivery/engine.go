@@ -17,6 +17,7 @@ import (
 	"github.com/jonboulle/clockwork"
 
 	"github.com/buglehq/bugle"
+	"github.com/buglehq/bugle/internal/policy"
 	"github.com/buglehq/bugle/internal/store"
 	"github.com/buglehq/bugle/internal/tracing"
 )
@@ -40,8 +41,8 @@ type AttemptReport struct {
 	Webhook    *bugle.Webhook
 	Attempt    *bugle.Attempt
 	Outcome    bugle.Outcome
-	Envelope   []byte
-	Redelivery bool // somebody asked for the delivery once more, after its event
+	Envelope   []byte // as the event has it: a field policy may have let less through
+	Redelivery bool   // somebody asked for the delivery once more, after its event
 }
 
 const (
@@ -377,9 +378,9 @@ func (e *Engine) committed(c store.Committed) {
 			e.missed(d.WebhookID)
 			continue // the other node is told
 		}
-		if d.Envelope != nil {
-			e.envelopes.add(d.EventID, d.Envelope)
-			d.Envelope = nil
+		if d.Payload.Text != nil {
+			e.envelopes.add(d.EventID, d.Payload)
+			d.Payload.Text = nil
 		}
 		l := e.lane(d.WebhookID)
 		if alone {
@@ -529,18 +530,20 @@ func (e *Engine) next(w *worker, done *finished) task {
 func (e *Engine) attempt(t task) *finished {
 	ctx, hook, d := t.ctx, t.hook, t.delivery
 	done := &finished{lane: t.lane, hook: hook, delivery: d}
-	envelope, err := e.envelope(ctx, d.EventID)
+	payload, err := e.payload(ctx, d.EventID)
 	if err != nil {
 		e.o.Log.ErrorContext(ctx, "envelope cannot be read", "delivery", d.ID, "event", d.EventID, "error", err)
 		pause(ctx, retryPause)
 		return done
 	}
 	a := &bugle.Attempt{Number: d.Attempts + 1, StartedAt: e.o.Clock.Now().UTC(), URL: hook.URL}
-	span := e.trace(ctx, d.EventID, envelope)
+	span := e.trace(ctx, d.EventID, payload.Text)
 	defer func() { span.End(hook, d.ID, d.EventID, a, done.outcome.State) }()
 	if hook.Channel != "" {
-		e.byChannel(ctx, hook, d.ID, envelope, a)
-	} else if r, err := NewRequest(hook, d.ID, envelope, a.StartedAt, e.o.UserAgent); err != nil {
+		e.byChannel(ctx, hook, d.ID, payload.Text, a)
+	} else if body, err := policy.Apply(hook, payload); err != nil {
+		a.Error = &bugle.AttemptError{Kind: bugle.ErrorConfig, Message: err.Error(), Permanent: true}
+	} else if r, err := NewRequest(hook, d.ID, body, a.StartedAt, e.o.UserAgent); err != nil {
 		a.Error = &bugle.AttemptError{Kind: bugle.ErrorConnect, Message: "the request cannot be built: " + err.Error()}
 	} else {
 		a.Method = r.Method
@@ -562,7 +565,7 @@ func (e *Engine) attempt(t task) *finished {
 			"status", a.Status, "took", a.Took, "state", done.outcome.State)
 	}
 	if e.o.OnAttempt != nil {
-		e.o.OnAttempt(AttemptReport{d.ID, hook, a, done.outcome, envelope, d.AttemptsBefore > 0})
+		e.o.OnAttempt(AttemptReport{d.ID, hook, a, done.outcome, payload.Text, d.AttemptsBefore > 0})
 	}
 	return done
 }
@@ -582,15 +585,15 @@ func (e *Engine) trace(ctx context.Context, eventID int64, envelope []byte) *tra
 	return e.o.Tracer.Attempt(ctx, events[0].RequestID, events[0].TraceID)
 }
 
-func (e *Engine) envelope(ctx context.Context, eventID int64) ([]byte, error) {
-	if envelope, ok := e.envelopes.get(eventID); ok {
-		return envelope, nil
+func (e *Engine) payload(ctx context.Context, eventID int64) (bugle.Payload, error) {
+	if payload, ok := e.envelopes.get(eventID); ok {
+		return payload, nil
 	}
-	envelope, err := e.store.Envelope(ctx, eventID)
+	payload, err := e.store.Payload(ctx, eventID)
 	if err == nil {
-		e.envelopes.add(eventID, envelope)
+		e.envelopes.add(eventID, payload)
 	}
-	return envelope, err
+	return payload, err
 }
 
 // finish books an attempt that ended: on its lane at once, in the table soon.

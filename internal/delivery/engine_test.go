@@ -444,10 +444,11 @@ func TestEngine_bytesOnTheWire(t *testing.T) {
 		text := <-arrived
 		r.await(id, bugle.Delivered, 1)
 
-		envelope, err := r.store.Envelope(t.Context(), r.delivery(id).EventID)
+		payload, err := r.store.Payload(t.Context(), r.delivery(id).EventID)
 		if err != nil {
 			t.Fatal(err)
 		}
+		envelope := payload.Text
 		stamp := storetest.Start.Unix()
 		start, length, body, content := "POST /a%2Fb?own=query", "Content-Length: "+strconv.Itoa(len(envelope))+"\r\n", string(envelope), envelope
 		if method == "get" {
@@ -530,10 +531,11 @@ func TestEngine_everyEventArrivesOnceAndVerifies(t *testing.T) {
 			}
 			once[got.id] = true
 			d := r.delivery(deliveryOf(got.id))
-			envelope, err := r.store.Envelope(t.Context(), d.EventID)
+			payload, err := r.store.Payload(t.Context(), d.EventID)
 			if err != nil {
 				t.Fatal(err)
 			}
+			envelope := payload.Text
 			names[d.Event] = true
 			content := got.body
 			if test.w == post && content != string(envelope) {

@@ -1,30 +1,34 @@
 package delivery
 
-import "sync"
+import (
+	"sync"
 
-// envelopes remembers the bytes of recent events, because one event goes to many webhooks at about
+	"github.com/buglehq/bugle"
+)
+
+// envelopes remembers the payloads of recent events, because one event goes to many webhooks at about
 // the same time. It holds a limited number of bytes and forgets what came first.
 type envelopes struct {
 	mu    sync.Mutex
 	limit int
 	size  int
-	byID  map[int64][]byte
+	byID  map[int64]bugle.Payload
 	order []int64 // from head, by arrival
 	head  int
 }
 
 func newEnvelopes(limit int) *envelopes {
-	return &envelopes{limit: limit, byID: map[int64][]byte{}}
+	return &envelopes{limit: limit, byID: map[int64]bugle.Payload{}}
 }
 
-func (e *envelopes) get(eventID int64) ([]byte, bool) {
+func (e *envelopes) get(eventID int64) (bugle.Payload, bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	envelope, ok := e.byID[eventID]
 	return envelope, ok
 }
 
-func (e *envelopes) add(eventID int64, envelope []byte) {
+func (e *envelopes) add(eventID int64, envelope bugle.Payload) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if _, ok := e.byID[eventID]; ok {
@@ -32,10 +36,10 @@ func (e *envelopes) add(eventID int64, envelope []byte) {
 	}
 	e.byID[eventID] = envelope
 	e.order = append(e.order, eventID)
-	e.size += len(envelope)
+	e.size += len(envelope.Text)
 	for e.size > e.limit && e.head < len(e.order) {
 		oldest := e.order[e.head]
-		e.size -= len(e.byID[oldest])
+		e.size -= len(e.byID[oldest].Text)
 		delete(e.byID, oldest)
 		e.head++
 	}

@@ -10,15 +10,17 @@ import (
 	"time"
 
 	"github.com/buglehq/bugle"
+	"github.com/buglehq/bugle/internal/policy"
 	"github.com/buglehq/bugle/value"
 )
 
-// NewRequest returns what is sent to a webhook for an event, at the given time: the method, URL,
+// NewRequest returns what is sent to a webhook for an event, whose text its field policy has let through, at the given time: the method, URL,
 // headers and body of PERSCOM, and the headers of Standard Webhooks beside them. For GET the
 // envelope replaces the query of the webhook's URL; Signature then covers the JSON text that POST
 // would have sent, and webhook-signature the query. It fails if the URL or the envelope cannot be
 // read, which validation has ruled out.
-func NewRequest(w *bugle.Webhook, deliveryID int64, envelope []byte, at time.Time, userAgent string) (*Request, error) {
+func NewRequest(w *bugle.Webhook, deliveryID int64, body policy.Body, at time.Time, userAgent string) (*Request, error) {
+	envelope := body.Bytes()
 	r := &Request{Method: http.MethodPost, URL: w.URL, Body: envelope, Timeout: w.Timeout()}
 	content := envelope
 	if w.Method == "get" {
@@ -58,12 +60,12 @@ var masked = []string{"Signature", "webhook-signature"}
 // ShownRequest returns the request of a delivery's last attempt, or of the first if there was none and it were
 // made now, as people may see it: signatures and other credentials in the headers are masked. It is built of the
 // webhook as it is today, but for what the attempt knows.
-func ShownRequest(w *bugle.Webhook, deliveryID int64, envelope []byte, last *bugle.Attempt, now time.Time, userAgent string) (*Request, error) {
+func ShownRequest(w *bugle.Webhook, deliveryID int64, body policy.Body, last *bugle.Attempt, now time.Time, userAgent string) (*Request, error) {
 	as := *w
 	if last != nil {
 		as.URL, as.Method, now = last.URL, strings.ToLower(last.Method), last.StartedAt
 	}
-	r, err := NewRequest(&as, deliveryID, envelope, now, userAgent)
+	r, err := NewRequest(&as, deliveryID, body, now, userAgent)
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/buglehq/bugle"
+	"github.com/buglehq/bugle/internal/storetest"
 )
 
 // signedGet is signedEnvelope as the query of a GET.
@@ -35,7 +36,7 @@ func requestHook(method, url string, set func(*bugle.Webhook)) *bugle.Webhook {
 // newRequest is NewRequest for delivery 31 at requestTime.
 func newRequest(t testing.TB, w *bugle.Webhook, envelope string) *Request {
 	t.Helper()
-	r, err := NewRequest(w, 31, []byte(envelope), requestTime, "Bugle/1")
+	r, err := NewRequest(w, 31, storetest.Body(t, w, []byte(envelope)), requestTime, "Bugle/1")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,7 +185,8 @@ func TestNewRequest_ownHeaders(t *testing.T) {
 
 func TestNewRequest_unreadable(t *testing.T) {
 	for _, test := range []struct{ url, envelope string }{{"https://example.com/", `{"event":`}, {"https://exa mple.com/%zz", signedTest}} {
-		if r, err := NewRequest(requestHook("get", test.url, nil), 1, []byte(test.envelope), requestTime, "Bugle"); err == nil {
+		w := requestHook("get", test.url, nil)
+		if r, err := NewRequest(w, 1, storetest.Body(t, w, []byte(test.envelope)), requestTime, "Bugle"); err == nil {
 			t.Errorf("GET %s with %s becomes %+v", test.url, test.envelope, r)
 		}
 	}

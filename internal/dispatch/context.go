@@ -8,6 +8,7 @@ import (
 
 	"github.com/buglehq/bugle"
 	"github.com/buglehq/bugle/expression"
+	"github.com/buglehq/bugle/internal/policy"
 	"github.com/buglehq/bugle/personnel"
 	"github.com/buglehq/bugle/value"
 )
@@ -55,6 +56,26 @@ func contextOf(values ...any) *Context {
 		c.named.Set(name, values[i])
 	}
 	return c
+}
+
+// filtered is the context as a field policy lets a webhook's templates see it.
+func (c *Context) filtered(f *policy.Filter, e *bugle.Event) *Context {
+	if f == nil {
+		return c
+	}
+	kind := policy.KindOf(e.Name)
+	values := slices.Clone(c.values)
+	for i, name := range Variables {
+		switch name {
+		case "model":
+			values[i] = f.Data(kind, values[i])
+		case "changes":
+			values[i] = f.Changes(kind, values[i])
+		case "causer":
+			values[i] = f.Data(&personnel.User, values[i])
+		}
+	}
+	return contextOf(values...)
 }
 
 // at is the context at another time of evaluation.

@@ -72,10 +72,10 @@ func TestDispatcher_webhook(t *testing.T) {
 		if err != nil || d.WebhookID != hook.ID || d.RunID != log[1].ID || d.State != bugle.Pending {
 			t.Fatalf("delivery %+v, %v", d, err)
 		}
-		body, err := s.Envelope(t.Context(), d.EventID)
+		body, err := s.Payload(t.Context(), d.EventID)
 		want := `{"content":"Jane Roe is now Captain & glad","embeds":[{"color":255,"title":"#2"}]}`
-		if err != nil || string(body) != want {
-			t.Errorf("body %s, %v, want %s", body, err, want)
+		if err != nil || string(body.Text) != want {
+			t.Errorf("body %s, %v, want %s", body.Text, err, want)
 		}
 		if log[0].AutomationID != a.ID || log[0].Trigger != "rankrecord.created" || log[0].SubjectID != 1 {
 			t.Errorf("log %+v", log[0])

@@ -15,6 +15,7 @@ import (
 	"github.com/buglehq/bugle/expression"
 	"github.com/buglehq/bugle/internal/chat"
 	"github.com/buglehq/bugle/internal/engine"
+	"github.com/buglehq/bugle/internal/policy"
 	"github.com/buglehq/bugle/internal/store"
 	"github.com/buglehq/bugle/personnel"
 	"github.com/buglehq/bugle/twig"
@@ -204,29 +205,38 @@ func (v *Previewer) payload(ctx context.Context, a *bugle.Automation, e *bugle.E
 	if err != nil {
 		return &Part{Err: err}, nil
 	}
-	body, err := p.body(e, c, now)
-	switch {
-	case errors.Is(err, twig.ErrStopped), err == nil && body == nil:
-		return &Part{Skipped: true}, nil
-	case err != nil:
-		return &Part{Err: err}, nil
-	}
-	result, err := value.Decode(body)
-	if err != nil {
-		return &Part{Err: err}, nil
-	}
-	part := &Part{Result: result}
-	url := ""
+	w := &bugle.Webhook{}
 	if a.WebhookID != 0 {
-		w, err := v.Store.Webhook(ctx, a.OrganizationID, a.WebhookID)
+		found, err := v.Store.Webhook(ctx, a.OrganizationID, a.WebhookID)
 		if err == nil {
-			url = w.URL
+			w = found
 		} else if !errors.Is(err, bugle.ErrNotFound) {
 			return nil, err
 		}
 	}
-	part.Warnings = chat.Check(chat.ServiceOf(url, result), result)
+	made, err := p.payloadFor(w, e, c, now)
+	switch {
+	case errors.Is(err, twig.ErrStopped), err == nil && made.Text == nil:
+		return &Part{Skipped: true}, nil
+	case err != nil:
+		return &Part{Err: err}, nil
+	}
+	result, err := sentOf(w, made)
+	if err != nil {
+		return &Part{Err: err}, nil
+	}
+	part := &Part{Result: result}
+	part.Warnings = chat.Check(chat.ServiceOf(w.URL, result), result)
 	return part, nil
+}
+
+// sentOf is what a webhook would get of a payload.
+func sentOf(w *bugle.Webhook, p bugle.Payload) (any, error) {
+	body, err := policy.Apply(w, p)
+	if err != nil {
+		return nil, err
+	}
+	return value.Decode(body.Bytes())
 }
 
 func (v *Previewer) message(a *bugle.Automation, c *Context) (text, to *Part) {
@@ -324,7 +334,7 @@ func (v *Previewer) Backtest(ctx context.Context, a *bugle.Automation, since, un
 			trial := Trial{Event: e, Run: r}
 			switch act := act.(type) {
 			case *sendEffect:
-				if trial.Result, err = value.Decode(act.event.Envelope); err != nil {
+				if trial.Result, err = sentOf(act.webhook, act.event.Payload()); err != nil {
 					return false, err
 				}
 			case *messageEffect:

@@ -40,11 +40,11 @@ func sentBody(t *testing.T, s *store.Store, r *store.LoggedRun) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	body, err := s.Envelope(t.Context(), d.EventID)
+	body, err := s.Payload(t.Context(), d.EventID)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return string(body)
+	return string(body.Text)
 }
 
 func TestCondition(t *testing.T) {

@@ -49,11 +49,11 @@ func sentBy(t testing.TB, s *store.Store, channel string) string {
 	}
 	var names []string
 	for _, d := range slices.Backward(page.Items) {
-		envelope, err := s.Envelope(t.Context(), d.EventID)
+		payload, err := s.Payload(t.Context(), d.EventID)
 		if err != nil {
 			t.Fatal(err)
 		}
-		sent, err := bugle.ParseSent(envelope)
+		sent, err := bugle.ParseSent(payload.Text)
 		switch {
 		case err != nil:
 			t.Fatal(err)

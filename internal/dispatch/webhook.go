@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/buglehq/bugle"
+	"github.com/buglehq/bugle/internal/policy"
 	"github.com/buglehq/bugle/internal/store"
 	"github.com/buglehq/bugle/value"
 )
@@ -18,6 +19,17 @@ const maxPayload = 256 << 10
 // skip notes in a run that its action was not taken, and why.
 func skip(r *bugle.Run, action bugle.ActionType, reason string) {
 	r.ActionPayload = value.Map("type", string(action), "skipped", true, "reason", reason)
+}
+
+// payloadFor returns what is to be sent to a webhook for an event, without a text if the template's is empty. Templates see only what
+// the webhook's field policy lets through; where there is none, it holds when the payload is sent.
+func (p *program) payloadFor(w *bugle.Webhook, e *bugle.Event, c *Context, now time.Time) (bugle.Payload, error) {
+	rendered := 0
+	if p.payload != nil || p.PayloadFormat != bugle.PayloadEnvelope {
+		c, rendered = c.filtered(policy.New(w), e), w.PolicyVersion
+	}
+	body, err := p.body(e, c, now)
+	return bugle.Payload{Text: body, Rendered: rendered}, err
 }
 
 // body returns the bytes to send for an event, nil if the template's text is empty.
@@ -59,12 +71,12 @@ func (p *program) body(e *bugle.Event, c *Context, now time.Time) ([]byte, error
 
 // sendEffect is a delivery to be made.
 type sendEffect struct {
-	event     *bugle.Event
-	webhookID int64
+	event   *bugle.Event
+	webhook *bugle.Webhook
 }
 
 func (s *sendEffect) apply(tx *store.Tx, _ store.Actor, r *bugle.Run) (err error) {
-	r.DeliveryID, err = tx.Address(s.event, s.webhookID)
+	r.DeliveryID, err = tx.Address(s.event, s.webhook.ID)
 	return err
 }
 
@@ -82,18 +94,18 @@ func (p *program) send(ctx context.Context, from reader, e *bugle.Event, c *Cont
 	if w.Status == bugle.Disabled {
 		return nil, &fieldError{"webhook_id", fail("the webhook %d is disabled", w.ID)}
 	}
-	body, err := p.body(e, c, now)
+	made, err := p.payloadFor(w, e, c, now)
 	if err != nil {
 		return nil, err
 	}
-	if body == nil {
+	if made.Text == nil {
 		skip(r, bugle.SendWebhook, "the template's text is empty")
 		return nil, nil
 	}
 	r.ActionPayload = value.Map("type", string(bugle.SendWebhook), "webhook_id", w.ID, "webhook_url", w.URL, "custom_payload", p.payload != nil)
-	return &sendEffect{webhookID: w.ID, event: &bugle.Event{
+	return &sendEffect{webhook: w, event: &bugle.Event{
 		OrganizationID: e.OrganizationID, Name: e.Name, ResourceKind: e.ResourceKind, ResourceID: e.ResourceID, RequestID: e.RequestID,
-		TraceID: e.TraceID, CreatedAt: now, Envelope: body, CauserID: e.CauserID, Chain: e.Next(p.ID, r.ID),
+		TraceID: e.TraceID, CreatedAt: now, Envelope: made.Text, Rendered: made.Rendered, CauserID: e.CauserID, Chain: e.Next(p.ID, r.ID),
 	}}, nil
 }
 

@@ -88,8 +88,17 @@ func webhookAttributes(w *bugle.Webhook) []attribute {
 		{name: "name", value: w.Name}, {name: "description", value: w.Description}, {name: "url", value: w.URL, masked: bugle.MaskURL(w.URL)},
 		{name: "method", value: w.Method}, {name: "events", value: textList(events)}, secret("secret", w.Secret),
 		secret("old_secret", w.OldSecret), {name: "old_secret_until", value: timeOrNull(w.OldSecretUntil)}, {name: "ordered", value: w.Ordered},
-		{name: "headers", value: headers, masked: maskedHeaders},
+		{name: "headers", value: headers, masked: maskedHeaders}, {name: "field_policy", value: policyValue(w.FieldPolicy)},
 	}, lane...)
+}
+
+// policyValue is a field policy as the API has it.
+func policyValue(rules []bugle.FieldRule) *value.Array {
+	list := value.NewArray(len(rules))
+	for _, r := range rules {
+		list.Append(r.Value())
+	}
+	return list
 }
 
 func automationSubject(a *bugle.Automation) bugle.Subject {

@@ -414,13 +414,13 @@ func decodeHeaders(text string) (http.Header, error) {
 	return headers, nil
 }
 
-// Envelope returns the bytes of an event.
-func (s *Store) Envelope(ctx context.Context, eventID int64) ([]byte, error) {
-	var envelope []byte
-	if err := s.view().one(ctx, []any{&envelope}, "SELECT envelope FROM events WHERE id = $1", eventID); err != nil {
-		return nil, fmt.Errorf("envelope of event %d: %w", eventID, err)
+// Payload returns what is stored of an event to be sent.
+func (s *Store) Payload(ctx context.Context, eventID int64) (bugle.Payload, error) {
+	var p bugle.Payload
+	if err := s.view().one(ctx, []any{&p.Text, &p.Rendered}, "SELECT envelope, rendered FROM events WHERE id = $1", eventID); err != nil {
+		return bugle.Payload{}, fmt.Errorf("payload of event %d: %w", eventID, err)
 	}
-	return envelope, nil
+	return p, nil
 }
 
 // Redeliver starts a new series of attempts at once, whatever the delivery's state. One that is due

@@ -36,14 +36,14 @@ func TestDelivery_readsBack(t *testing.T) {
 		if got := delivery(t, s, 1); !reflect.DeepEqual(got, want) {
 			t.Errorf("the failed delivery is\n     %+v\nwant %+v", got, want)
 		}
-		envelope, err := s.Envelope(t.Context(), want.EventID)
-		if err != nil || string(envelope) != events(t, s)[0].Envelope {
-			t.Errorf("its envelope is %s, %v", envelope, err)
+		payload, err := s.Payload(t.Context(), want.EventID)
+		if err != nil || string(payload.Text) != events(t, s)[0].Envelope {
+			t.Errorf("its envelope is %s, %v", payload.Text, err)
 		}
 		if _, err := s.Delivery(t.Context(), 1, 2); !errors.Is(err, bugle.ErrNotFound) {
 			t.Errorf("a delivery that is not there: %v, want ErrNotFound", err)
 		}
-		if _, err := s.Envelope(t.Context(), 2); !errors.Is(err, bugle.ErrNotFound) {
+		if _, err := s.Payload(t.Context(), 2); !errors.Is(err, bugle.ErrNotFound) {
 			t.Errorf("an envelope that is not there: %v, want ErrNotFound", err)
 		}
 	})

@@ -106,10 +106,10 @@ func (tx *Tx) insertEvent(e *bugle.Event) error {
 	}
 	var err error
 	e.ID, err = tx.insert(`
-		INSERT INTO events (organization_id, name, resource_kind, resource_id, request_id, trace_id, causer_id, created_us, envelope, causes, chain, run_id, addressed)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
+		INSERT INTO events (organization_id, name, resource_kind, resource_id, request_id, trace_id, causer_id, created_us, envelope, causes, chain, run_id, addressed, rendered)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
 		e.OrganizationID, e.Name, e.ResourceKind, e.ResourceID, e.RequestID, e.TraceID, e.CauserID, e.CreatedAt.UnixMicro(), e.Envelope, causes,
-		e.Chain.JSON(), e.Chain.RunID, e.Addressed)
+		e.Chain.JSON(), e.Chain.RunID, e.Addressed, e.Rendered)
 	if err != nil {
 		return fmt.Errorf("write event %s: %w", e.Name, err)
 	}
@@ -155,7 +155,7 @@ func (tx *Tx) addDeliveries(e *bugle.Event, webhookID int64) error {
 	place, due := tx.place(), tx.now.UnixMicro() // differ if the clock has gone back: it is due all the same
 	list, numbers := make([]NewDelivery, 0, len(sequences)), make([]int64, 0, len(sequences))
 	for _, id := range slices.Sorted(maps.Keys(sequences)) {
-		list = append(list, NewDelivery{WebhookID: id, EventID: e.ID, Order: place, Due: due, Envelope: e.Envelope})
+		list = append(list, NewDelivery{WebhookID: id, EventID: e.ID, Order: place, Due: due, Payload: e.Payload()})
 		numbers = append(numbers, sequences[id])
 	}
 	if err := tx.w.dialect.insertDeliveries(tx, e, list, numbers); err != nil {
@@ -195,14 +195,14 @@ func (tx *Tx) SendTest(a Actor, webhookID int64, payload any) (deliveryID int64,
 }
 
 const eventColumns = `e.id, e.organization_id, e.name, e.resource_kind, e.resource_id, e.request_id, e.trace_id, e.causer_id, e.created_us,
-	e.envelope, COALESCE(e.causes, ''), COALESCE(e.chain, ''), e.run_id, e.addressed`
+	e.envelope, COALESCE(e.causes, ''), COALESCE(e.chain, ''), e.run_id, e.addressed, e.rendered`
 
 func scanEvent(scan func(to ...any) error) (*bugle.Event, error) {
 	var e bugle.Event
 	var created, run int64
 	var causes, chain string
 	err := scan(&e.ID, &e.OrganizationID, &e.Name, &e.ResourceKind, &e.ResourceID, &e.RequestID, &e.TraceID, &e.CauserID, &created,
-		&e.Envelope, &causes, &chain, &run, &e.Addressed)
+		&e.Envelope, &causes, &chain, &run, &e.Addressed, &e.Rendered)
 	if err != nil {
 		return nil, err
 	}
@@ -305,7 +305,7 @@ func (tx *Tx) Address(e *bugle.Event, webhookID int64) (deliveryID int64, err er
 		return 0, err
 	}
 	place, due := tx.place(), tx.now.UnixMicro()
-	d := NewDelivery{WebhookID: webhookID, EventID: e.ID, Order: place, Due: due, Envelope: e.Envelope}
+	d := NewDelivery{WebhookID: webhookID, EventID: e.ID, Order: place, Due: due, Payload: e.Payload()}
 	d.ID, err = tx.insert(`
 		INSERT INTO deliveries (organization_id, event_id, order_us, next_attempt_us, created_us, webhook_id, sequence)
 		SELECT $1, $2, $3, $4, $5, webhook_id, last_sequence FROM lanes WHERE webhook_id = $6`,

@@ -55,7 +55,7 @@ func TestFeed_inParts(t *testing.T) {
 		wantFeed(t, "the feed of the other webhook", feed(t, s, second, 0, 10), "[1] next 1 more false first 1 last 1 removed 0")
 		item := feed(t, s, first, 4, 1).Items[0]
 		if d := delivery(t, s, item.DeliveryID); d.WebhookID != first || item.Event != "user.created" || item.State != bugle.Pending || !item.CreatedAt.Equal(storetest.Start) ||
-			string(item.Envelope) != events(t, s)[4].Envelope {
+			string(item.Payload.Text) != events(t, s)[4].Envelope {
 			t.Errorf("the last item is %+v, of the delivery %+v", item, d)
 		}
 		for _, of := range []struct{ organization, webhook int64 }{{2, first}, {1, 99}} {
@@ -71,7 +71,7 @@ func TestFeed_longEnvelopes(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store, _ *clockwork.FakeClock) {
 		w := storetest.AddWebhook(t, s, "https://example.com/1", nil).ID
 		owe(t, s, 3)
-		size := len(feed(t, s, w, 0, 1).Items[0].Envelope)
+		size := len(feed(t, s, w, 0, 1).Items[0].Payload.Text)
 		defer store.MaxFeedBytes(store.MaxFeedBytes(2*size + size/2))
 		wantFeed(t, "a part of two", feed(t, s, w, 0, 10), "[1 2] next 2 more true first 1 last 3 removed 0")
 		store.MaxFeedBytes(1)

@@ -181,7 +181,7 @@ func TestHold_digest(t *testing.T) {
 			if len(f.Items) != 1 || f.Items[0].Event != bugle.DigestEvent || f.Items[0].State != bugle.Pending {
 				t.Fatalf("behind %d the feed of webhook %d has %+v", after, w.ID, f.Items)
 			}
-			v, err := value.Decode(f.Items[0].Envelope)
+			v, err := value.Decode(f.Items[0].Payload.Text)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -144,8 +144,8 @@ func TestTell_byChannels(t *testing.T) {
 			t.Errorf("it is sent by %q, want mail slack", got)
 		}
 		d := delivery(t, s, 2)
-		if envelope, err := s.Envelope(t.Context(), d.EventID); err != nil || !strings.Contains(string(envelope), "delivers again") {
-			t.Errorf("posted is %s, %v", envelope, err)
+		if payload, err := s.Payload(t.Context(), d.EventID); err != nil || !strings.Contains(string(payload.Text), "delivers again") {
+			t.Errorf("posted is %s, %v", payload.Text, err)
 		}
 	})
 }

@@ -28,11 +28,11 @@ type NewDelivery struct {
 	ID             int64
 	WebhookID      int64
 	EventID        int64
-	Order          int64  // place in the lane, with the ID
-	Due            int64  // microseconds: not to be sent before
-	Attempts       int    // made so far
-	AttemptsBefore int    // those of earlier series
-	Envelope       []byte // nil: to be read from the event
+	Order          int64         // place in the lane, with the ID
+	Due            int64         // microseconds: not to be sent before
+	Attempts       int           // made so far
+	AttemptsBefore int           // those of earlier series
+	Payload        bugle.Payload // without a text: to be read from the event
 }
 
 // lastOrder is the highest place that a lane may have handed out: that of the newest delivery, and
@@ -90,19 +90,19 @@ func (s *Store) Due(ctx context.Context, webhookID, order, id int64, limit int) 
 	return list, nil
 }
 
-// Envelopes calls with for each of the events, with the bytes to send.
-func (s *Store) Envelopes(ctx context.Context, eventIDs []int64, with func(eventID int64, envelope []byte)) error {
+// Payloads calls with for each of the events, with what is to be sent.
+func (s *Store) Payloads(ctx context.Context, eventIDs []int64, with func(eventID int64, payload bugle.Payload)) error {
 	err := s.view().each(ctx, func(scan func(to ...any) error) error {
 		var id int64
-		var envelope []byte
-		if err := scan(&id, &envelope); err != nil {
+		var p bugle.Payload
+		if err := scan(&id, &p.Text, &p.Rendered); err != nil {
 			return err
 		}
-		with(id, envelope)
+		with(id, p)
 		return nil
-	}, "SELECT id, envelope FROM events WHERE "+inIDs("id", 1), idList(eventIDs))
+	}, "SELECT id, envelope, rendered FROM events WHERE "+inIDs("id", 1), idList(eventIDs))
 	if err != nil {
-		return fmt.Errorf("read envelopes: %w", err)
+		return fmt.Errorf("read payloads: %w", err)
 	}
 	return nil
 }

@@ -124,7 +124,7 @@ func TestDue_readsALaneInParts(t *testing.T) {
 			}
 			for _, d := range part {
 				got, order, id = append(got, d.ID), d.Order, d.ID
-				if d.WebhookID != w || d.Due > clock.Now().UnixMicro() || d.Attempts != 0 || d.AttemptsBefore != 0 || d.Envelope != nil {
+				if d.WebhookID != w || d.Due > clock.Now().UnixMicro() || d.Attempts != 0 || d.AttemptsBefore != 0 || d.Payload.Text != nil {
 					t.Errorf("due is %+v", d)
 				}
 			}
@@ -135,7 +135,7 @@ func TestDue_readsALaneInParts(t *testing.T) {
 		wantDue(t, s, other, 2, 4, 6, 8, 10)
 
 		envelopes := map[int64]string{}
-		if err := s.Envelopes(t.Context(), []int64{2, 5, 77}, func(id int64, envelope []byte) { envelopes[id] = string(envelope) }); err != nil {
+		if err := s.Payloads(t.Context(), []int64{2, 5, 77}, func(id int64, p bugle.Payload) { envelopes[id] = string(p.Text) }); err != nil {
 			t.Fatal(err)
 		}
 		all := events(t, s)
@@ -291,7 +291,7 @@ func TestPromote(t *testing.T) {
 			t.Errorf("passed on were %d", got)
 		}
 		for _, d := range told {
-			if d.WebhookID != w || d.EventID != d.ID || d.Attempts != 1 || d.AttemptsBefore != 0 || d.Envelope != nil {
+			if d.WebhookID != w || d.EventID != d.ID || d.Attempts != 1 || d.AttemptsBefore != 0 || d.Payload.Text != nil {
 				t.Errorf("passed on was %+v", d)
 			}
 		}

@@ -146,8 +146,8 @@ func TestReplay_missing(t *testing.T) {
 		wantFeed(t, "the feed", f, "[1 2 3 4 5 6] next 6 more false first 1 last 6 removed 0")
 		sent := events(t, s)
 		for i, item := range f.Items[1:] {
-			if want := sent[2+i].Envelope; string(item.Envelope) != want {
-				t.Errorf("made up for with %s, want %s", item.Envelope, want)
+			if want := sent[2+i].Envelope; string(item.Payload.Text) != want {
+				t.Errorf("made up for with %s, want %s", item.Payload.Text, want)
 			}
 		}
 		if d := delivery(t, s, 2); d.Event != "calendar.created" || d.State != bugle.Pending || !d.CreatedAt.Equal(clock.Now()) || d.RunID != 0 {

@@ -375,6 +375,9 @@ func secretsOf(w *bugle.Webhook) ([]byte, error) {
 		headers[i] = value.List(h.Name, h.Value)
 	}
 	all := value.Map("secret", w.Secret, "old_secret", w.OldSecret, "headers", value.List(headers...))
+	if w.PolicyKey != "" {
+		all.Set("policy_key", w.PolicyKey)
+	}
 	if w.Channel != "" {
 		all.Set("settings", w.Settings)
 	}
@@ -415,6 +418,8 @@ func (s *seals) openWebhook(ctx context.Context, w *bugle.Webhook, sealed []byte
 	w.Secret, _ = secret.(string)
 	old, _ := all.Get("old_secret")
 	w.OldSecret, _ = old.(string)
+	key, _ := all.Get("policy_key")
+	w.PolicyKey, _ = key.(string)
 	headers, _ := all.Get("headers")
 	pairs, _ := headers.(*value.Array)
 	w.Headers = headersOf(pairs)
@@ -748,6 +753,7 @@ func (tx *Tx) resetWebhook(ctx context.Context, id int64) error {
 		return err
 	}
 	w.Secret = bugle.RandomText(32)
+	w.NeedPolicyKey()
 	if w.Channel == "" && w.Status == bugle.Active {
 		w.Status = bugle.Paused
 	}

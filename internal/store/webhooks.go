@@ -12,20 +12,22 @@ import (
 const webhookColumns = `w.id, w.organization_id, w.name, w.description, w.url, w.method, w.secret, w.old_secret, w.old_secret_us,
 	w.status, w.timeout_seconds, w.max_attempts, w.retry_schedule, w.max_concurrency, w.rate_per_second, w.ordered, w.headers,
 	w.created_us, w.updated_us, w.channel, w.settings, l.consecutive_failures, l.last_success_us, l.last_failure_us,
-	l.failing_since_us, l.told_us, l.warned_us, l.gone_us, o.disable_after_days, o.held_us <> 0, w.sealed`
+	l.failing_since_us, l.told_us, l.warned_us, l.gone_us, o.disable_after_days, o.held_us <> 0,
+	COALESCE(p.rules, '[]'), COALESCE(p.version, 1), w.sealed`
 
-const fromWebhooks = ` FROM webhooks w JOIN lanes l ON l.webhook_id = w.id JOIN organizations o ON o.id = w.organization_id `
+const fromWebhooks = ` FROM webhooks w JOIN lanes l ON l.webhook_id = w.id JOIN organizations o ON o.id = w.organization_id
+	LEFT JOIN field_policies p ON p.webhook_id = w.id `
 
 // scanWebhook reads a webhook, and what is encrypted of it; nil: nothing is yet.
 func scanWebhook(scan func(to ...any) error) (_ *bugle.Webhook, sealed []byte, _ error) {
 	var w bugle.Webhook
 	var oldSecret, created, updated, success, failure, failing, told, warned, gone int64
 	var disableAfter int
-	var schedule, headers, settings string
+	var schedule, headers, settings, rules string
 	err := scan(&w.ID, &w.OrganizationID, &w.Name, &w.Description, &w.URL, &w.Method, &w.Secret, &w.OldSecret, &oldSecret,
 		&w.Status, &w.TimeoutSeconds, &w.MaxAttempts, &schedule, &w.MaxConcurrency, &w.RatePerSecond, &w.Ordered, &headers,
 		&created, &updated, &w.Channel, &settings, &w.Health.ConsecutiveFailures, &success, &failure,
-		&failing, &told, &warned, &gone, &disableAfter, &w.Held, &sealed)
+		&failing, &told, &warned, &gone, &disableAfter, &w.Held, &rules, &w.PolicyVersion, &sealed)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -38,6 +40,9 @@ func scanWebhook(scan func(to ...any) error) (_ *bugle.Webhook, sealed []byte, _
 		w.RetrySchedule = append(w.RetrySchedule, int(seconds))
 	}); err != nil {
 		return nil, nil, fmt.Errorf("retry schedule of webhook %d: %w", w.ID, err)
+	}
+	if w.FieldPolicy, err = decodeRules(rules); err != nil {
+		return nil, nil, fmt.Errorf("field policy of webhook %d: %w", w.ID, err)
 	}
 	if sealed != nil {
 		return &w, sealed, nil
@@ -242,6 +247,9 @@ func (tx *Tx) AddWebhook(w *bugle.Webhook) error {
 	if err := tx.exec("INSERT INTO lanes (webhook_id) VALUES ($1)", w.ID); err != nil {
 		return fmt.Errorf("add lane: %w", err)
 	}
+	if err := tx.savePolicy(nil, w); err != nil {
+		return err
+	}
 	if err := tx.subscribe(w); err != nil || w.Channel != "" { // nobody has set anything of a channel yet
 		return err
 	}
@@ -276,6 +284,9 @@ func (tx *Tx) SaveWebhook(w *bugle.Webhook) error {
 	}
 	if err := tx.sealWebhook(w); err != nil {
 		return fmt.Errorf("save webhook %d: %w", w.ID, err)
+	}
+	if err := tx.savePolicy(before, w); err != nil {
+		return err
 	}
 	if err := tx.exec("DELETE FROM webhook_events WHERE webhook_id = $1", w.ID); err != nil {
 		return fmt.Errorf("save webhook %d: %w", w.ID, err)

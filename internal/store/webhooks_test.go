@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -23,7 +24,9 @@ func fullWebhook() bugle.Webhook {
 		OrganizationID: 1, Name: `Zoë's "hook"`, Description: "<p>\x01 🙂</p>", URL: "https://example.com/hook?a=1&b=%20", Method: "get",
 		Events: []string{"rankrecord.created", "user.updated"}, Secret: "secret", OldSecret: "old secret", OldSecretUntil: storetest.Start.Add(time.Hour),
 		Status: bugle.Paused, TimeoutSeconds: 7, MaxAttempts: 3, RetrySchedule: []int{1, 86400}, MaxConcurrency: 4, RatePerSecond: 0.25, Ordered: true,
-		Headers: []bugle.Header{{Name: "X-Token", Value: "ä\"/"}, {Name: "1", Value: "number"}, {Name: "x-a", Value: ""}, {Name: "0", Value: "last"}},
+		Headers:     []bugle.Header{{Name: "X-Token", Value: "ä\"/"}, {Name: "1", Value: "number"}, {Name: "x-a", Value: ""}, {Name: "0", Value: "last"}},
+		FieldPolicy: []bugle.FieldRule{{Attribute: "user.e-mail, second", Action: bugle.HashField}, {Preset: "free_text", Action: bugle.DropField}},
+		PolicyKey:   "a key", PolicyVersion: 1,
 	}
 }
 
@@ -33,6 +36,50 @@ func wantWebhook(t *testing.T, s *store.Store, want *bugle.Webhook) {
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("the webhook reads back as\n     %+v, %v\nwant %+v", got, err, want)
 	}
+}
+
+// The version counts changes of the policy, and what is known of it outlives the webhook, but for the key.
+func TestWebhook_fieldPolicy(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store, _ *clockwork.FakeClock) {
+		w := storetest.AddWebhook(t, s, "https://example.com/hook", nil)
+		rules := []bugle.FieldRule{{Attribute: "email", Action: bugle.HashField}}
+		for i, step := range []struct {
+			rules []bugle.FieldRule
+			want  int
+		}{{nil, 1}, {rules, 2}, {rules, 2}, {nil, 3}, {nil, 3}, {rules, 4}} {
+			w.FieldPolicy, w.Name = step.rules, fmt.Sprint(i)
+			w.NeedPolicyKey()
+			storetest.Change(t, s, func(tx *store.Tx) error { return tx.SaveWebhook(w) })
+			got, err := s.Webhook(t.Context(), 1, w.ID)
+			if err != nil || got.PolicyVersion != step.want || w.PolicyVersion != step.want || !slices.Equal(got.FieldPolicy, step.rules) || got.PolicyKey != w.PolicyKey {
+				t.Errorf("step %d: %+v, %v", i, got, err)
+			}
+		}
+		if found := query[string](t, s, "SELECT old_values || new_values FROM audit_entries WHERE old_values || new_values LIKE '%field_policy%' ORDER BY number"); len(found) != 3 ||
+			!strings.Contains(found[0], `[{"attribute":"email","action":"hash"}]`) {
+			t.Errorf("the audit log says %q", found)
+		}
+		for _, text := range query[string](t, s, "SELECT old_values || new_values FROM audit_entries") {
+			if strings.Contains(text, w.PolicyKey) {
+				t.Error("the key is in the audit log")
+			}
+		}
+		for _, sealed := range query[[]byte](t, s, "SELECT sealed FROM webhooks") {
+			if strings.Contains(string(sealed), w.PolicyKey) {
+				t.Error("the key is in the table as it is")
+			}
+		}
+		storetest.Change(t, s, func(tx *store.Tx) error { return tx.DeleteWebhook(1, w.ID) })
+		former, err := s.FormerWebhook(t.Context(), 1, w.ID)
+		if err != nil || !slices.Equal(former.FieldPolicy, rules) || former.PolicyVersion != 4 || former.PolicyKey != "" {
+			t.Errorf("after it was deleted: %+v, %v", former, err)
+		}
+		for _, other := range [][2]int64{{2, w.ID}, {1, w.ID + 1}} {
+			if former, err := s.FormerWebhook(t.Context(), other[0], other[1]); err != nil || len(former.FieldPolicy) != 0 || former.PolicyVersion != 1 {
+				t.Errorf("webhook %d of organization %d: %+v, %v", other[1], other[0], former, err)
+			}
+		}
+	})
 }
 
 func TestWebhook_everyFieldReadsBack(t *testing.T) {

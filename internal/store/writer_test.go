@@ -105,7 +105,7 @@ func TestStore_Update_changesThatWaitShareACommit(t *testing.T) {
 					t.Errorf("calendar %d reads back as %v, %v", i, read, err)
 				}
 				if !slices.ContainsFunc(to.deliveries(), func(d store.NewDelivery) bool {
-					return strings.Contains(string(d.Envelope), fmt.Sprintf(`"name":"%d"`, i))
+					return strings.Contains(string(d.Payload.Text), fmt.Sprintf(`"name":"%d"`, i))
 				}) {
 					t.Errorf("Update of calendar %d returned before its delivery was passed on", i)
 				}
@@ -261,8 +261,8 @@ func TestStore_Notify_inTheOrderOfCommits(t *testing.T) {
 				if d.WebhookID != w || d.ID != int64(2*i+j+1) || d.EventID != int64(i+1) || d.Attempts != 0 {
 					t.Errorf("change %d passed on %+v", i, d)
 				}
-				if stored := query[string](t, s, "SELECT envelope FROM events WHERE id = $1", d.EventID); stored[0] != string(d.Envelope) {
-					t.Errorf("the envelope passed on is %s, stored %s", d.Envelope, stored)
+				if stored := query[string](t, s, "SELECT envelope FROM events WHERE id = $1", d.EventID); stored[0] != string(d.Payload.Text) {
+					t.Errorf("the envelope passed on is %s, stored %s", d.Payload.Text, stored)
 				}
 			}
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/jonboulle/clockwork"
 
 	"github.com/buglehq/bugle"
+	"github.com/buglehq/bugle/internal/policy"
 	"github.com/buglehq/bugle/internal/secrets"
 	"github.com/buglehq/bugle/internal/store"
 	"github.com/buglehq/bugle/personnel"
@@ -191,4 +192,14 @@ func AddWebhook(t testing.TB, s *store.Store, url string, set func(*bugle.Webhoo
 	}
 	Change(t, s, func(tx *store.Tx) error { return tx.AddWebhook(&w) })
 	return &w
+}
+
+// Body is what a webhook gets of a text that no template wrote.
+func Body(t testing.TB, w *bugle.Webhook, text []byte) policy.Body {
+	t.Helper()
+	body, err := policy.Apply(w, bugle.Payload{Text: text})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return body
 }

@@ -1,0 +1,15 @@
+-- +goose Up
+
+-- What a webhook must not get to see. A row stays when its webhook is deleted, so that what was sent is shown as it was sent.
+CREATE TABLE field_policies (
+    webhook_id      BIGINT PRIMARY KEY,
+    organization_id BIGINT NOT NULL REFERENCES organizations (id),
+    rules           TEXT COLLATE "C" NOT NULL, -- JSON: a list of [attribute, preset, action]
+    version         BIGINT NOT NULL   -- counts the changes of the rules, from 2: before there is a row it is 1
+);
+
+-- The version of the policy under which a template wrote the envelope; 0: none did, and the policy holds when it is sent.
+ALTER TABLE events ADD COLUMN rendered BIGINT NOT NULL DEFAULT 0;
+
+-- Older programs would send what a policy keeps back.
+UPDATE schema_compatibility SET lowest_version = 11;
