@@ -267,7 +267,8 @@ func serve(ctx context.Context, c serverConfig) error {
 		watched.Doctor = examiner
 	}
 	metrics.Watch(watched)
-	rest := api.New(db, api.Options{Clock: clock, Metrics: metrics, Ready: ready, Log: c.log, PublicURL: c.publicURL, UserAgent: userAgent(), KeyLimit: c.keyLimit,
+	keyUses := api.NewKeyUses(db, clock, c.log)
+	rest := api.New(db, api.Options{Clock: clock, KeyUses: keyUses, Metrics: metrics, Ready: ready, Log: c.log, PublicURL: c.publicURL, UserAgent: userAgent(), KeyLimit: c.keyLimit,
 		GuestLimit: c.guestLimit, Files: uploads, Guard: c.guard})
 	panel := admin.New(db, admin.Options{Clock: clock, Log: c.log, PublicURL: c.publicURL, UserAgent: userAgent(), Files: uploads,
 		Scopes: api.Scopes(), Guard: c.guard, Mailer: client, Retention: c.retention})
@@ -288,6 +289,7 @@ func serve(ctx context.Context, c serverConfig) error {
 	sending, stopSending := context.WithCancel(context.WithoutCancel(ctx))
 	acting, stopActing := context.WithCancel(context.WithoutCancel(ctx))
 	var work, acts sync.WaitGroup
+	acts.Go(func() { keyUses.Run(acting) })
 	if sends {
 		work.Go(func() {
 			if awaitRelease(sending, db, c.log) {

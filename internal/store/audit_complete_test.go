@@ -16,6 +16,7 @@ var audits = regexp.MustCompile(`(?s)(INSERT INTO|UPDATE|DELETE FROM)\s+(webhook
 
 // unaudited are the functions that write to them and tell the audit log nothing, with the reason.
 var unaudited = map[string]string{
+	"usedKey":       "that a key is used changes nothing about it",
 	"sealWebhook":   "the secrets are the same, or their change is told where they changed",
 	"resetWebhook":  "SaveWebhook tells",
 	"endHold":       "that it ends was told when it was released",
