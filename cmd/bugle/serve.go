@@ -34,6 +34,7 @@ type serveCommand struct {
 	database
 	logging
 	profiling
+	egress
 	Storage        string        `help:"Folder of uploaded files; the folder storage beside the database file unless set, or bugle-data/storage with PostgreSQL. Nodes have to share it." placeholder:"FOLDER" env:"BUGLE_STORAGE"`
 	Listen         string        `help:"Address to listen on." default:"127.0.0.1:8080" env:"BUGLE_LISTEN"`
 	PublicURL      string        `help:"Address under which others reach this server, for links in answers and payloads; http:// and --listen unless set." name:"public-url" placeholder:"URL" env:"BUGLE_PUBLIC_URL"`
@@ -88,6 +89,9 @@ func (c *serveCommand) Validate() error {
 	if _, err := bugle.ParseQuotas(c.Quota); err != nil {
 		errs = append(errs, fmt.Errorf("--%w", err))
 	}
+	if _, err := c.egress.proxy(); err != nil {
+		errs = append(errs, err)
+	}
 	_, err := tracing.Configured()
 	return errors.Join(append(errs, err, c.profiling.check(), checkNode(c.Node), checkPublicURL(c.PublicURL))...)
 }
@@ -103,6 +107,14 @@ func (c *serveCommand) Run(ctx context.Context, out *output) error {
 	guard, err := delivery.NewGuard(c.AllowTarget, c.DenyTarget)
 	if err != nil {
 		return err
+	}
+	proxy, err := c.egress.proxy()
+	if err != nil {
+		return err
+	}
+	if proxy != nil {
+		guard.UseProxy(proxy)
+		log.Info("calls go through a proxy", "proxy", proxy.String())
 	}
 	if c.AllowMetadata {
 		guard.PermitMetadata()
@@ -120,7 +132,7 @@ func (c *serveCommand) Run(ctx context.Context, out *output) error {
 		return err
 	}
 	defer stopProfiles()
-	tracer, stopTracing, err := newTracer(ctx, c.Node, c.DenyTarget, log)
+	tracer, stopTracing, err := newTracer(ctx, c.Node, c.DenyTarget, proxy, log)
 	if err != nil {
 		return err
 	}
