@@ -12,7 +12,7 @@ import (
 )
 
 // audits are the tables of the configuration, and what writes to them.
-var audits = regexp.MustCompile(`(?s)(INSERT INTO|UPDATE|DELETE FROM)\s+(webhooks|automations|api_keys|accounts|roles|organizations|retention|invitations|sending_hold|quotas)\b`)
+var audits = regexp.MustCompile(`(?s)(INSERT INTO|UPDATE|DELETE FROM)\s+(webhooks|automations|api_keys|accounts|roles|organizations|retention|invitations|identities|sending_hold|quotas)\b`)
 
 // unaudited are the functions that write to them and tell the audit log nothing, with the reason.
 var unaudited = map[string]string{
