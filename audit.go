@@ -39,6 +39,7 @@ var AuditActions = []string{
 	"webhook.created", "webhook.updated", "webhook.deleted", "automation.created", "automation.updated", "automation.deleted", "channel.updated",
 	"api_key.created", "api_key.revoked", "role.created", "role.updated", "role.deleted",
 	"account.created", "account.updated", "account.deleted", "account.password_changed", "account.signed_in", "account.sign_in_failed",
+	"account.identity_linked", "account.identity_unlinked",
 	"invitation.created", "invitation.deleted",
 }
 

@@ -63,6 +63,7 @@ const (
 	ErrorStatus    ErrorKind = "status"    // any other status that is not 2xx
 	ErrorBody      ErrorKind = "body"      // the answer's body broke off
 	ErrorCancelled ErrorKind = "cancelled" // cancelled while under way
+	ErrorProxy     ErrorKind = "proxy"     // the operator's egress proxy is away, or refuses
 	ErrorConfig    ErrorKind = "config"    // what it takes to send is not known: a channel's settings, or a recipient's address
 )
 
@@ -90,6 +91,11 @@ type Attempt struct {
 
 // OK reports whether the attempt delivered: any 2xx.
 func (a *Attempt) OK() bool { return a.Error == nil && a.Status >= 200 && a.Status <= 299 }
+
+// IsOfReceiver reports whether the attempt says anything of the receiver: what fails for good, or at the egress proxy, says nothing.
+func (a *Attempt) IsOfReceiver() bool {
+	return a.Error == nil || !a.Error.Permanent && a.Error.Kind != ErrorProxy
+}
 
 // MaxRetryAfter is as far as a receiver may push the next attempt away.
 const MaxRetryAfter = 24 * time.Hour

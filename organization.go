@@ -43,6 +43,8 @@ type APIKey struct {
 	CreatedAt      time.Time
 	ExpiresAt      time.Time // zero: never
 	RevokedAt      time.Time // zero: valid
+	UsedAt         time.Time // the last time, to within a minute or two; zero: never
+	UsedFrom       string    // the IP address of then
 }
 
 // keyPrefix marks a text as an API key of Bugle, for people and for scanners of leaked secrets.

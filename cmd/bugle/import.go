@@ -20,6 +20,7 @@ import (
 // importCommand is `bugle import`.
 type importCommand struct {
 	database
+	egress
 	From         string   `help:"Address of the API to copy from: https://api.perscom.io/v2, or another Bugle's." required:"" placeholder:"URL"`
 	Key          string   `help:"API key there, for everything (*). Better given by the environment, where others do not see it." env:"BUGLE_IMPORT_KEY"`
 	PerscomID    string   `help:"Id of the organization there; needed if the key does not say it." name:"perscom-id" placeholder:"ID"`
@@ -49,11 +50,12 @@ func (c *importCommand) Validate() error {
 	if strings.TrimSpace(c.Key) == "" {
 		return errors.New("--key is missing: give it, or set BUGLE_IMPORT_KEY")
 	}
+	_, wrong := c.egress.proxy()
 	source, err := perscom.New(c.From, perscom.Options{Key: c.Key, Allow: c.AllowTarget})
 	if err == nil {
 		source.Close()
 	}
-	return errors.Join(err, checkPublicURL(c.PublicURL))
+	return errors.Join(err, wrong, checkPublicURL(c.PublicURL))
 }
 
 // An incompleteError says that a command did what it could, but not all.
@@ -67,8 +69,12 @@ func (c *importCommand) Run(ctx context.Context, out *output) error {
 	if strings.TrimSpace(c.Key) == "" {
 		return errors.New("--key is missing: give it, or set BUGLE_IMPORT_KEY")
 	}
+	proxy, err := c.egress.proxy()
+	if err != nil {
+		return err
+	}
 	source, err := perscom.New(c.From, perscom.Options{
-		Key: c.Key, PerscomID: c.PerscomID, UserAgent: userAgent(), Allow: c.AllowTarget, Waiting: bars.waiting,
+		Key: c.Key, PerscomID: c.PerscomID, UserAgent: userAgent(), Allow: c.AllowTarget, Proxy: proxy, Waiting: bars.waiting,
 	})
 	if err != nil {
 		return err

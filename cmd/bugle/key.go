@@ -109,7 +109,7 @@ func (c *keyListCommand) Run(ctx context.Context, out *output) error {
 		return err
 	}
 	table := tabwriter.NewWriter(out.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "ID\tNAME\tORGANIZATION\tSCOPES\tCREATED\tSTATE")
+	fmt.Fprintln(table, "ID\tNAME\tORGANIZATION\tSCOPES\tCREATED\tLAST USED\tSTATE")
 	for _, k := range keys {
 		state := "valid"
 		switch {
@@ -120,7 +120,11 @@ func (c *keyListCommand) Run(ctx context.Context, out *output) error {
 		case !k.ExpiresAt.IsZero():
 			state = "valid until " + k.ExpiresAt.Format(time.DateOnly)
 		}
-		fmt.Fprintf(table, "%d\t%s\t%d\t%s\t%s\t%s\n", k.ID, k.Name, k.OrganizationID, strings.Join(k.Scopes, ","), k.CreatedAt.Format(time.DateOnly), state)
+		used := "never"
+		if !k.UsedAt.IsZero() {
+			used = k.UsedAt.Format("2006-01-02 15:04") + " from " + k.UsedFrom
+		}
+		fmt.Fprintf(table, "%d\t%s\t%d\t%s\t%s\t%s\t%s\n", k.ID, k.Name, k.OrganizationID, strings.Join(k.Scopes, ","), k.CreatedAt.Format(time.DateOnly), used, state)
 	}
 	return table.Flush()
 }

@@ -25,6 +25,10 @@ func TestKey_createListRevoke(t *testing.T) {
 	if strings.Contains(list, reader) || strings.Contains(list, key) {
 		t.Errorf("the list shows a key:\n%s", list)
 	}
+	waitFor(t, "the last use of the key", func() bool {
+		_, list, _ := runBugle(t, "", "key", "list", "--database", database)
+		return strings.Contains(list, "from 127.0.0.1") && strings.Contains(list, "never")
+	})
 	if status, stdout, stderr := runBugle(t, "", "key", "revoke", "2", "--database", database); status != 0 || stdout != "key 2 is revoked\n" {
 		t.Errorf("revoke: status %d, %q, %q", status, stdout, stderr)
 	}

@@ -74,7 +74,7 @@ func (p profiling) serve(log *slog.Logger) (stop func(), err error) {
 
 // newTracer returns what the environment asks for of traces; nil for nothing. The collector is where the operator says, so
 // its host is allowed, to the client that sends traces alone; hosts that are denied stay denied.
-func newTracer(ctx context.Context, node string, denied []string, log *slog.Logger) (*tracing.Tracer, func(), error) {
+func newTracer(ctx context.Context, node string, denied []string, proxy *delivery.Proxy, log *slog.Logger) (*tracing.Tracer, func(), error) {
 	c, err := tracing.Configured()
 	if err != nil || c == nil {
 		return nil, func() {}, err
@@ -83,6 +83,7 @@ func newTracer(ctx context.Context, node string, denied []string, log *slog.Logg
 	if err != nil {
 		return nil, nil, err
 	}
+	guard.UseProxy(proxy)
 	o := delivery.ClientOptions{MaxIdlePerHost: 1}
 	if c.Certificate != "" {
 		text, err := os.ReadFile(c.Certificate)

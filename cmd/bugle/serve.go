@@ -34,6 +34,7 @@ type serveCommand struct {
 	database
 	logging
 	profiling
+	egress
 	Storage        string        `help:"Folder of uploaded files; the folder storage beside the database file unless set, or bugle-data/storage with PostgreSQL. Nodes have to share it." placeholder:"FOLDER" env:"BUGLE_STORAGE"`
 	Listen         string        `help:"Address to listen on." default:"127.0.0.1:8080" env:"BUGLE_LISTEN"`
 	PublicURL      string        `help:"Address under which others reach this server, for links in answers and payloads; http:// and --listen unless set." name:"public-url" placeholder:"URL" env:"BUGLE_PUBLIC_URL"`
@@ -92,6 +93,9 @@ func (c *serveCommand) Validate() error {
 	if _, err := bugle.ParseQuotas(c.Quota); err != nil {
 		errs = append(errs, fmt.Errorf("--%w", err))
 	}
+	if _, err := c.egress.proxy(); err != nil {
+		errs = append(errs, err)
+	}
 	_, err := tracing.Configured()
 	return errors.Join(append(errs, err, c.profiling.check(), checkNode(c.Node), checkPublicURL(c.PublicURL))...)
 }
@@ -107,6 +111,14 @@ func (c *serveCommand) Run(ctx context.Context, out *output) error {
 	guard, err := delivery.NewGuard(c.AllowTarget, c.DenyTarget)
 	if err != nil {
 		return err
+	}
+	proxy, err := c.egress.proxy()
+	if err != nil {
+		return err
+	}
+	if proxy != nil {
+		guard.UseProxy(proxy)
+		log.Info("calls go through a proxy", "proxy", proxy.String())
 	}
 	if c.AllowMetadata {
 		guard.PermitMetadata()
@@ -128,7 +140,7 @@ func (c *serveCommand) Run(ctx context.Context, out *output) error {
 		return err
 	}
 	defer stopProfiles()
-	tracer, stopTracing, err := newTracer(ctx, c.Node, c.DenyTarget, log)
+	tracer, stopTracing, err := newTracer(ctx, c.Node, c.DenyTarget, proxy, log)
 	if err != nil {
 		return err
 	}
@@ -276,7 +288,8 @@ func serve(ctx context.Context, c serverConfig) error {
 		watched.Doctor = examiner
 	}
 	metrics.Watch(watched)
-	rest := api.New(db, api.Options{Clock: clock, Metrics: metrics, Ready: ready, Log: c.log, PublicURL: c.publicURL, UserAgent: userAgent(), KeyLimit: c.keyLimit,
+	keyUses := api.NewKeyUses(db, clock, c.log)
+	rest := api.New(db, api.Options{Clock: clock, KeyUses: keyUses, Metrics: metrics, Ready: ready, Log: c.log, PublicURL: c.publicURL, UserAgent: userAgent(), KeyLimit: c.keyLimit,
 		GuestLimit: c.guestLimit, Files: uploads, Guard: c.guard})
 	panel := admin.New(db, admin.Options{Clock: clock, Log: c.log, PublicURL: c.publicURL, UserAgent: userAgent(), Files: uploads,
 		Scopes: api.Scopes(), Guard: c.guard, Mailer: client, Retention: c.retention})
@@ -297,6 +310,7 @@ func serve(ctx context.Context, c serverConfig) error {
 	sending, stopSending := context.WithCancel(context.WithoutCancel(ctx))
 	acting, stopActing := context.WithCancel(context.WithoutCancel(ctx))
 	var work, acts sync.WaitGroup
+	acts.Go(func() { keyUses.Run(acting) })
 	if sends {
 		work.Go(func() {
 			if awaitRelease(sending, db, c.log) {

@@ -23,7 +23,7 @@ var errorWords = []struct {
 	{bugle.ErrorConfig, "Not set up"}, {bugle.ErrorBlocked, "Address not allowed"}, {bugle.ErrorDNS, "Unknown host"},
 	{bugle.ErrorConnect, "No connection"}, {bugle.ErrorTLS, "Certificate problem"}, {bugle.ErrorTimeout, "No answer in time"},
 	{bugle.ErrorRedirect, "Redirected"}, {bugle.ErrorStatus, "Refused by the receiver"}, {bugle.ErrorBody, "Answer broke off"},
-	{bugle.ErrorCancelled, "Cancelled"},
+	{bugle.ErrorProxy, "Proxy problem"}, {bugle.ErrorCancelled, "Cancelled"},
 }
 
 func errorWord(kind bugle.ErrorKind) string {
@@ -68,6 +68,8 @@ func explain(a *bugle.Attempt, w *bugle.Webhook) explanation {
 		return explainStatus(a)
 	case bugle.ErrorBody:
 		e.Advice = "The receiver may have got the event all the same. It should drop what it gets twice: the header webhook-id is the same each time."
+	case bugle.ErrorProxy:
+		e.Advice = "The server calls receivers through a proxy, which is not the receiver's. Tell whoever runs the server. It is tried again by the webhook's schedule."
 	case bugle.ErrorCancelled:
 		e.Advice = "Whether the receiver got it is not known. Redeliver it if it is still wanted."
 	case bugle.ErrorConfig:

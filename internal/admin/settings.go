@@ -278,7 +278,8 @@ type targetsPage struct {
 	Reason   string
 	Allow    []string
 	Deny     []string
-	Metadata bool // what is allowed holds for metadata services too
+	Proxy    string // through which they are called; empty: none
+	Metadata bool   // what is allowed holds for metadata services too
 }
 
 // lookupTimeout is how long looking up a name may take.
@@ -291,6 +292,9 @@ func (s *server) showTargets(v *visit) error {
 	if s.o.Guard != nil {
 		p.Allow, p.Deny = s.o.Guard.Entries()
 		p.Metadata = s.o.Guard.PermitsMetadata()
+		if proxy := s.o.Guard.Proxy(); proxy != nil {
+			p.Proxy = proxy.String()
+		}
 	}
 	if p.Address != "" && s.o.Guard != nil {
 		host := p.Address

@@ -35,6 +35,7 @@ type Options struct {
 	Files      *files.Folder   // of uploads; nil: there are none
 	Guard      *delivery.Guard // of outgoing calls, so that targets it refuses are not saved; nil: all are
 	Metrics    http.Handler    // answers /metrics; nil: there are none
+	KeyUses    *KeyUses        // is told which keys are used; nil: nobody is
 	Ready      http.Handler    // answers /readyz; nil: the server always is
 	BodyIdle   time.Duration   // how long a body may pause before the client is given up; 20 s unless set
 }

@@ -49,6 +49,7 @@ func (q *request) identify() error {
 	if key != nil {
 		who, limit = "key "+strconv.FormatInt(key.ID, 10), q.server.o.KeyLimit
 		q.key = key
+		q.server.o.KeyUses.note(key.ID, address(q.Request))
 		q.actor.OrganizationID, q.actor.UserID, q.actor.Limited = key.OrganizationID, key.UserID, true
 	}
 	return q.server.limits.count(q.w.Header(), who, limit)

@@ -719,7 +719,7 @@ func healthSchema() *value.Array {
 
 // deliveries adds the log.
 func (c *componentSet) deliveries() {
-	kinds := value.List("dns", "connect", "tls", "timeout", "blocked", "redirect", "status", "body", "cancelled", "config")
+	kinds := value.List("dns", "connect", "tls", "timeout", "blocked", "redirect", "status", "body", "cancelled", "config", "proxy")
 	failure := value.Map("type", value.List("object", "null"), "required", value.List("kind", "message"), "additionalProperties", false,
 		"properties", value.Map("kind", value.Map("type", "string", "enum", kinds), "message", typed("string")))
 	whole, wholeOrNull := typed("integer"), nullable(typed("integer"))

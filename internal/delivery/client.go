@@ -159,12 +159,19 @@ func (c *Client) Send(ctx context.Context, r *Request, a *bugle.Attempt) {
 	start := time.Now()
 	sending, cancel := context.WithTimeout(ctx, r.Timeout)
 	defer cancel()
+	sending, passage := c.guard.withPassage(sending)
 	err := c.exchange(sending, r, a)
 	switch {
 	case ctx.Err() != nil && err != nil:
 		a.Error = &bugle.AttemptError{Kind: bugle.ErrorCancelled, Message: "the attempt was cancelled while under way"}
 	case a.Status == 0 || err != nil && a.Status/100 == 2:
-		a.Error = explain(err, r, a, sending.Err() != nil)
+		late := sending.Err() != nil
+		if late && a.RemoteAddress == "" {
+			a.Error = lateAtProxy(passage, r.Timeout)
+		}
+		if a.Error == nil {
+			a.Error = explain(err, r, a, late)
+		}
 	default:
 		a.Error = statusError(a)
 	}

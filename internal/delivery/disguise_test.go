@@ -196,7 +196,12 @@ func TestDisguises(t *testing.T) {
 	if len(list) < 150 {
 		t.Errorf("%d disguises", len(list))
 	}
-	control := 0
+	proxy, err := NewProxy("http://"+newTestProxy(t, nil, byConnect).address, ProxyOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ways := map[string]*Proxy{"directly": nil, "through a proxy": proxy}
+	control := map[string]int{}
 	for _, d := range list {
 		to := place.Replace(d.URL)
 		t.Run(d.Name, func(t *testing.T) {
@@ -223,38 +228,45 @@ func TestDisguises(t *testing.T) {
 			if err != nil && (!errors.As(err, &invalid) || invalid.Problems[0].Field != "url") {
 				t.Errorf("saved: %v", err)
 			}
-			client := NewClient(guard, ClientOptions{Resolver: names.resolver()})
-			defer client.Close()
-			before := reached.Load()
-			a := sendDisguised(t, client, d, to)
-			wantKind(t, a, d.Want)
-			if d.Want == "" || a.Error == nil || a.Error.Message == "" {
-				t.Errorf("error %+v", a.Error)
-			}
-			if !d.Redirect && (a.Status != 0 || a.RemoteAddress != "") || reached.Load() != before {
-				t.Errorf("reached: status %d from %q", a.Status, a.RemoteAddress)
-			}
-			if !d.Opens {
-				return
-			}
-			open := newGuard(t, []string{"0.0.0.0/0", "::/0"}, nil)
-			client = NewClient(open, ClientOptions{Resolver: names.resolver()})
-			defer client.Close()
-			if a := sendDisguised(t, client, d, to); a.Status == 200 && string(a.ResponseBody) == "reached" {
-				control++
-				reached.Add(-1)
-			} else if !strings.Contains(to, "::") && !strings.Contains(strings.Join(d.Resolve["loopback6.example"], ""), "::") { // a machine may have no IPv6
-				t.Errorf("with everything allowed: %d, %+v", a.Status, a.Error)
+			for way, through := range ways {
+				guard := newGuard(t, d.Allow, d.Deny)
+				guard.UseProxy(through)
+				client := NewClient(guard, ClientOptions{Resolver: names.resolver()})
+				defer client.Close()
+				before := reached.Load()
+				a := sendDisguised(t, client, d, to)
+				wantKind(t, a, d.Want)
+				if d.Want == "" || a.Error == nil || a.Error.Message == "" {
+					t.Errorf("%s: error %+v", way, a.Error)
+				}
+				if !d.Redirect && (a.Status != 0 || a.RemoteAddress != "") || reached.Load() != before {
+					t.Errorf("%s: reached: status %d from %q", way, a.Status, a.RemoteAddress)
+				}
+				if !d.Opens {
+					continue
+				}
+				open := newGuard(t, []string{"0.0.0.0/0", "::/0"}, nil)
+				open.UseProxy(through)
+				client = NewClient(open, ClientOptions{Resolver: names.resolver()})
+				defer client.Close()
+				if a := sendDisguised(t, client, d, to); a.Status == 200 && string(a.ResponseBody) == "reached" {
+					control[way]++
+					reached.Add(-1)
+				} else if !strings.Contains(to, "::") && !strings.Contains(strings.Join(d.Resolve["loopback6.example"], ""), "::") { // a machine may have no IPv6
+					t.Errorf("%s, with everything allowed: %d, %+v", way, a.Status, a.Error)
+				}
 			}
 		})
 	}
 	if n := reached.Load(); n != 0 {
 		t.Errorf("%d connections arrived", n)
 	}
-	if control < 20 {
-		t.Errorf("only %d disguises lead to a listener if everything is allowed: the others prove nothing", control)
+	for way := range ways {
+		if control[way] < 20 {
+			t.Errorf("%s, only %d disguises lead to a listener if everything is allowed: the others prove nothing", way, control[way])
+		}
 	}
-	t.Logf("%d disguises, %d of which lead to a listener if everything is allowed", len(list), control)
+	t.Logf("%d disguises; those that lead to a listener if everything is allowed: %v", len(list), control)
 }
 
 func sendDisguised(t *testing.T, client *Client, d disguise, to string) *bugle.Attempt {

@@ -609,10 +609,12 @@ func (e *Engine) finish(f *finished) {
 		e.schedule(l)
 		return
 	}
-	if failed := f.attempt.Error; failed == nil || !failed.Permanent { // which says nothing of the receiver
-		now := e.o.Clock.Now().UTC()
+	now := e.o.Clock.Now().UTC()
+	if f.attempt.IsOfReceiver() {
 		l.health = l.health.After(f.attempt.OK(), now)
 		l.pace = l.pace.After(f.attempt.OK(), l.health, f.hook, now)
+	} else if f.attempt.Error.Kind == bugle.ErrorProxy { // which is likely to fail for all that waits
+		l.pace = l.pace.After(false, bugle.Health{ConsecutiveFailures: bugle.TripAfter}, f.hook, now)
 	}
 	if f.outcome.HoldUntil.After(l.holdTo) {
 		l.holdTo = f.outcome.HoldUntil

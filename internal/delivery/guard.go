@@ -23,6 +23,7 @@ type Guard struct {
 	allow, deny targetList
 	metadata    bool // addresses of metadata services may be allowed as any other
 	public      *ssrf.Guardian
+	proxy       *Proxy // nil: none
 }
 
 // NewGuard returns a Guard with exceptions both ways. Each entry is a network (10.0.0.0/8), an IP
@@ -66,6 +67,14 @@ func (g *Guard) dial(ctx context.Context, dialer net.Dialer, network, address st
 	if err := g.checkHost(host); err != nil {
 		return nil, err
 	}
+	if g.proxy != nil {
+		return g.dialThrough(ctx, dialer, network, address)
+	}
+	return g.dialDirectly(ctx, dialer, network, address, host)
+}
+
+// dialDirectly connects to an address in host:port form without a proxy, once its host, as it is named, is checked.
+func (g *Guard) dialDirectly(ctx context.Context, dialer net.Dialer, network, address, host string) (net.Conn, error) {
 	dialer.Control = func(_, address string, _ syscall.RawConn) error {
 		to, err := netip.ParseAddrPort(address)
 		if err != nil {
@@ -86,6 +95,9 @@ func (g *Guard) check(ctx context.Context, resolver *net.Resolver, host string) 
 	host = bugle.PlainHost(strings.TrimSuffix(strings.TrimPrefix(host, "["), "]"))
 	if err := g.checkHost(host); err != nil {
 		return err
+	}
+	if g.proxy != nil && g.proxy.resolves && !g.proxy.direct.hasHost(host) {
+		return g.checkLiteral(host)
 	}
 	addrs, err := resolver.LookupNetIP(ctx, "ip", host)
 	if err != nil {

@@ -42,6 +42,7 @@ func (m *mission) mail(ctx context.Context, deadline time.Time) *bugle.AttemptEr
 	a.Method, a.URL = mailMethod, m.mailURL()
 	sending, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
+	sending, passage := m.client.guard.withPassage(sending)
 	err := m.client.mail(sending, m.lane, message, a)
 	switch {
 	case message.IsDelivered(): // what went wrong since is of no account
@@ -51,6 +52,9 @@ func (m *mission) mail(ctx context.Context, deadline time.Time) *bugle.AttemptEr
 	case ctx.Err() != nil:
 		return &bugle.AttemptError{Kind: bugle.ErrorCancelled, Message: "the attempt was cancelled while under way"}
 	case sending.Err() != nil || !time.Now().Before(deadline):
+		if failed := lateAtProxy(passage, m.lane.Timeout()); failed != nil && a.RemoteAddress == "" {
+			return failed
+		}
 		return &bugle.AttemptError{Kind: bugle.ErrorTimeout, Message: "the mail server did not take the mail within " + inSeconds(m.lane.Timeout())}
 	}
 	return explainMail(err, a)

@@ -29,6 +29,7 @@ type Options struct {
 	PerscomID string // X-Perscom-Id; empty: as the key says
 	UserAgent string
 	Allow     []string        // private networks and hosts from which files may be fetched
+	Proxy     *delivery.Proxy // through which everything is asked; nil: directly
 	Clock     clockwork.Clock // of waits between requests; the real one unless set
 
 	// Waiting is told why the client waits before it asks again. It may be nil.
@@ -85,6 +86,8 @@ func New(from string, o Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	allowed.UseProxy(o.Proxy)
+	others.UseProxy(o.Proxy)
 	return &Client{base: u, o: o, api: delivery.NewClient(allowed, delivery.ClientOptions{}), files: delivery.NewClient(others, delivery.ClientOptions{})}, nil
 }
 

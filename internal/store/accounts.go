@@ -345,6 +345,11 @@ func (tx *Tx) SetTimeZone(organizationID, userID int64, name string) error {
 
 // NoteSignIn notes that somebody has signed in now.
 func (tx *Tx) NoteSignIn(organizationID, userID int64) error {
+	return tx.noteSignIn(organizationID, userID, nil)
+}
+
+// noteSignIn notes a sign-in, with what there is to say of how it was done.
+func (tx *Tx) noteSignIn(organizationID, userID int64, how []attribute) error {
 	if err := tx.setAccount("", organizationID, userID, "last_sign_in_us = $1, updated_us = $2", tx.now.UnixMicro(), tx.now.UnixMicro()); err != nil {
 		return err
 	}
@@ -352,9 +357,13 @@ func (tx *Tx) NoteSignIn(organizationID, userID int64) error {
 	if err != nil {
 		return err
 	}
+	_, after, err := changedOnly(nil, how)
+	if err != nil {
+		return err
+	}
 	by := tx.author
 	by.Kind, by.ID, by.Name = bugle.ByAccount, account.UserID, account.Name
-	return tx.addAuditEntry(&bugle.AuditEntry{OrganizationID: organizationID, Author: by, Action: "account.signed_in", Subject: accountSubject(account), Before: "{}", After: "{}"})
+	return tx.addAuditEntry(&bugle.AuditEntry{OrganizationID: organizationID, Author: by, Action: "account.signed_in", Subject: accountSubject(account), Before: "{}", After: after})
 }
 
 // FailedSignIns are attempts to sign in that failed, from one address and for one account.

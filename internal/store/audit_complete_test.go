@@ -12,10 +12,11 @@ import (
 )
 
 // audits are the tables of the configuration, and what writes to them.
-var audits = regexp.MustCompile(`(?s)(INSERT INTO|UPDATE|DELETE FROM)\s+(webhooks|automations|api_keys|accounts|roles|organizations|retention|invitations|sending_hold|quotas|secret_keys)\b`)
+var audits = regexp.MustCompile(`(?s)(INSERT INTO|UPDATE|DELETE FROM)\s+(webhooks|automations|api_keys|accounts|roles|organizations|retention|invitations|identities|sending_hold|quotas|secret_keys)\b`)
 
 // unaudited are the functions that write to them and tell the audit log nothing, with the reason.
 var unaudited = map[string]string{
+	"usedKey":       "that a key is used changes nothing about it",
 	"sealWebhook":   "the secrets are the same, or their change is told where they changed",
 	"resetWebhook":  "SaveWebhook tells",
 	"endHold":       "that it ends was told when it was released",

@@ -142,6 +142,11 @@ func TestAudit_tellsEveryChangeAndNoSecret(t *testing.T) {
 			{"account.updated", func(tx *store.Tx) error { return tx.SetAccountDisabled(1, other, true) }},
 			{"account.deleted", func(tx *store.Tx) error { return tx.DeleteAccount(1, other) }},
 			{"account.signed_in", func(tx *store.Tx) error { return tx.NoteSignIn(1, user) }},
+			{"account.identity_linked", func(tx *store.Tx) error {
+				return tx.LinkIdentity(&bugle.Account{OrganizationID: 1, UserID: user, Name: "Linked"}, bugle.Identity{Issuer: "https://id.example.com", Subject: "4711", Email: "jane@example.com"})
+			}},
+			{"account.signed_in", func(tx *store.Tx) error { return tx.NoteSignInBy(1, user, "https://id.example.com") }},
+			{"account.identity_unlinked", func(tx *store.Tx) error { return tx.UnlinkIdentity(1, user, "https://id.example.com") }},
 			{"account.sign_in_failed", func(tx *store.Tx) error {
 				return tx.NoteFailedSignIns(store.FailedSignIns{OrganizationID: 1, UserID: user, Count: 2, Since: tx.Now()})
 			}},

@@ -304,7 +304,7 @@ var postgresCatalog = catalog{
 
 // uncopiedTables are the tables that say what the migrations of a database have done to it, and those that are about servers
 // which run: there are none.
-var uncopiedTables = []string{"goose_db_version", "schema_compatibility", "nodes", "slices"}
+var uncopiedTables = []string{"goose_db_version", "schema_compatibility", "nodes", "slices", "used_sign_ins"}
 
 // A copiedTable is a table as both databases have it.
 type copiedTable struct {

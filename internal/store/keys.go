@@ -94,16 +94,17 @@ func selectOrganizations(ctx context.Context, c conn, limit int) ([]*bugle.Organ
 	return list, nil
 }
 
-const keyColumns = "id, organization_id, COALESCE(user_id, 0), name, scopes, created_us, COALESCE(expires_us, 0), COALESCE(revoked_us, 0)"
+const keyColumns = "id, organization_id, COALESCE(user_id, 0), name, scopes, created_us, COALESCE(expires_us, 0), COALESCE(revoked_us, 0), used_us, used_address"
 
 func scanKey(scan func(to ...any) error) (*bugle.APIKey, error) {
 	var k bugle.APIKey
 	var scopes string
-	var created, expires, revoked int64
-	if err := scan(&k.ID, &k.OrganizationID, &k.UserID, &k.Name, &scopes, &created, &expires, &revoked); err != nil {
+	var created, expires, revoked, used int64
+	if err := scan(&k.ID, &k.OrganizationID, &k.UserID, &k.Name, &scopes, &created, &expires, &revoked, &used, &k.UsedFrom); err != nil {
 		return nil, err
 	}
 	k.CreatedAt, k.ExpiresAt, k.RevokedAt = fromMicroseconds(created), fromMicroseconds(expires), fromMicroseconds(revoked)
+	k.UsedAt = fromMicroseconds(used)
 	return &k, decodeList(scopes, func(v any) {
 		scope, _ := v.(string)
 		k.Scopes = append(k.Scopes, scope)

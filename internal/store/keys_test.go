@@ -114,3 +114,25 @@ func must[T any](v T, err error) T {
 	}
 	return v
 }
+
+// The last use of a key is noted, and an earlier one that arrives later changes nothing.
+func TestKeys_lastUse(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store, clock *clockwork.FakeClock) {
+		key, other := &bugle.APIKey{OrganizationID: 1, Name: "used", Scopes: []string{"*"}}, &bugle.APIKey{OrganizationID: 1, Name: "other", Scopes: []string{"*"}}
+		text := addKey(t, s, key)
+		otherText := addKey(t, s, other)
+		late, early := storetest.Start.Add(time.Hour), storetest.Start.Add(time.Minute)
+		for _, use := range []store.KeyUse{{At: late, Address: "203.0.113.7"}, {At: early, Address: "2001:db8::1"}} {
+			if err := s.UsedKeys(t.Context(), map[int64]store.KeyUse{key.ID: use, 4711: use}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got, err := s.Key(t.Context(), text)
+		if err != nil || !got.UsedAt.Equal(late) || got.UsedFrom != "203.0.113.7" {
+			t.Errorf("the key is %+v, %v", got, err)
+		}
+		if got, err := s.Key(t.Context(), otherText); err != nil || !got.UsedAt.IsZero() || got.UsedFrom != "" {
+			t.Errorf("a key that is not used is %+v, %v", got, err)
+		}
+	})
+}
