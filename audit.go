@@ -37,7 +37,8 @@ var AuditActions = []string{
 	"organization.created", "organization.updated", "retention.updated", "quotas.updated", "hold.began", "hold.released", "sending.held", "sending.released",
 	"webhook.created", "webhook.updated", "webhook.deleted", "automation.created", "automation.updated", "automation.deleted", "channel.updated",
 	"api_key.created", "api_key.revoked", "role.created", "role.updated", "role.deleted",
-	"account.created", "account.updated", "account.deleted", "account.password_changed", "account.signed_in", "account.sign_in_failed",
+	"account.created", "account.updated", "account.deleted", "account.password_changed", "account.signed_in", "account.sign_in_failed", "account.sign_in_refused",
+	"account.second_factor_on", "account.second_factor_off", "account.recovery_codes_made", "account.recovery_code_used", "account.sessions_ended",
 	"invitation.created", "invitation.deleted",
 }
 

@@ -91,6 +91,8 @@ func New(s *store.Store, o Options) *Panel {
 // areas adds the pages of all areas.
 func (s *server) areas() {
 	s.entrance()
+	s.secondFactor()
+	s.ownSessions()
 	s.dashboard()
 	s.webhooks()
 	s.deliveries()
@@ -182,6 +184,9 @@ func (s *server) page(pattern, permission string, h handler) {
 		}
 		if permission != "" && !v.Can(permission) {
 			return bugle.ErrForbidden
+		}
+		if v.mustSetUp && !beforeSetUp[pattern] {
+			return v.redirect(secondFactorPath)
 		}
 		return h(v)
 	}))

@@ -73,6 +73,7 @@ const (
 	maxPair     = 5
 	maxAddress  = 20
 	maxEmail    = 30
+	maxCodes    = 10      // of an account, from all addresses
 	maxRemember = 100_000 // failures in memory; then the oldest are forgotten early
 )
 

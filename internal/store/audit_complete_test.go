@@ -12,7 +12,7 @@ import (
 )
 
 // audits are the tables of the configuration, and what writes to them.
-var audits = regexp.MustCompile(`(?s)(INSERT INTO|UPDATE|DELETE FROM)\s+(webhooks|automations|api_keys|accounts|roles|organizations|retention|invitations|sending_hold|quotas)\b`)
+var audits = regexp.MustCompile(`(?s)(INSERT INTO|UPDATE|DELETE FROM)\s+(webhooks|automations|api_keys|accounts|roles|organizations|retention|invitations|sending_hold|quotas|second_factors|recovery_codes)\b`)
 
 // unaudited are the functions that write to them and tell the audit log nothing, with the reason.
 var unaudited = map[string]string{
@@ -22,6 +22,12 @@ var unaudited = map[string]string{
 	"cancelHeld":    "how far a release is",
 	"endResets":     "links to a new password end with the one that they were for",
 	"UseInvitation": "what it was used for is told",
+
+	"BeginSecondFactor":   "nothing is asked for before it is turned on",
+	"UseStep":             "what the code was for is told",
+	"writeRecoveryCodes":  "who calls it tells",
+	"resealSecondFactors": "the key is the same",
+	"resetSecondFactor":   "RemoveSecondFactor tells, and what was not turned on yet is nothing",
 }
 
 // Whatever writes to the configuration tells the audit log, or says here why not.
