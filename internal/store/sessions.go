@@ -67,7 +67,7 @@ type SessionHolder struct {
 func (s *Sessions) Touch(ctx context.Context, token string, h SessionHolder) error {
 	err := s.store.Update(ctx, func(tx *Tx) error {
 		return tx.exec(`
-			UPDATE sessions SET seen_us = $1, address = $2, browser = $3, organization_id = $4, user_id = $5, begun_us = $6
+			UPDATE sessions SET seen_us = $1, address = $2, browser = $3, organization_id = $4, user_id = (SELECT id FROM users WHERE id = $5), begun_us = $6
 			WHERE  token_hash = $7 AND NOT ended`,
 			tx.now.UnixMicro(), auditText(h.Address, maxAuditName), auditText(h.Browser, maxAuditName),
 			nullIfZero(h.OrganizationID), nullIfZero(h.UserID), microseconds(h.Since), bugle.KeyHash(token))
@@ -81,7 +81,7 @@ func (s *Sessions) Touch(ctx context.Context, token string, h SessionHolder) err
 // maxSessions is how many sessions an account may have; a new one ends the oldest.
 const maxSessions = 50
 
-// Write writes a session as it is used now, and deletes some that have expired. One that was ended meanwhile, by another request, stays so.
+// Write writes a session as it is used now, by a user who may have been deleted, and deletes some that have expired. One that was ended meanwhile, by another request, stays so.
 func (s *Sessions) Write(ctx context.Context, token string, data []byte, expiry time.Time, h SessionHolder) error {
 	err := s.store.Update(ctx, func(tx *Tx) error {
 		err := tx.exec("DELETE FROM sessions WHERE token_hash IN (SELECT token_hash FROM sessions WHERE expires_us <= $1 ORDER BY expires_us LIMIT $2)", tx.now.UnixMicro(), expiredAtOnce)
@@ -90,7 +90,7 @@ func (s *Sessions) Write(ctx context.Context, token string, data []byte, expiry 
 		}
 		err = tx.exec(`
 			INSERT INTO sessions (token_hash, data, expires_us, organization_id, user_id, begun_us, seen_us, address, browser)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+			VALUES ($1, $2, $3, $4, (SELECT id FROM users WHERE id = $5), $6, $7, $8, $9)
 			ON CONFLICT (token_hash) DO UPDATE SET data = excluded.data, expires_us = excluded.expires_us, seen_us = excluded.seen_us,
 			    organization_id = COALESCE(excluded.organization_id, sessions.organization_id), user_id = COALESCE(excluded.user_id, sessions.user_id),
 			    begun_us = excluded.begun_us, address = excluded.address, browser = excluded.browser
