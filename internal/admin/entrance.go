@@ -489,7 +489,7 @@ func (s *server) changePassword(v *visit) error {
 	if err != nil {
 		return err
 	}
-	ok, err := s.signIn.Verify(v.account, f.Get("current"), address(v.Request))
+	ok, err := s.signIn.Verify(v.Context(), v.account, f.Get("current"), address(v.Request))
 	var many *signin.TooManyError
 	switch {
 	case errors.As(err, &many):

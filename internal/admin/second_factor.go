@@ -279,7 +279,7 @@ func (v *visit) provesPassword(f *form) error {
 	if v.account.PasswordHash == "" {
 		return nil
 	}
-	ok, err := v.server.signIn.Verify(v.account, f.Get("password"), address(v.Request))
+	ok, err := v.server.signIn.Verify(v.Context(), v.account, f.Get("password"), address(v.Request))
 	var many *signin.TooManyError
 	switch {
 	case errors.As(err, &many):

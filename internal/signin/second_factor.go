@@ -13,12 +13,6 @@ import (
 // SetupLasts is how long a key can be confirmed after it was made.
 const SetupLasts = time.Hour
 
-// codeLimits are those of codes, which are short: whoever tries some has the password already.
-func codeLimits(account *bugle.Account, address string) []limit {
-	who := fmt.Sprint(account.OrganizationID, " ", account.UserID)
-	return []limit{{whoIs("code pair", network(address), who), maxPair}, {whoIs("address", network(address)), maxAddress}, {whoIs("code", who), maxCodes}}
-}
-
 // A UsedCode is what came of a code that was right.
 type UsedCode struct {
 	Recovery bool // it was a recovery code
@@ -101,23 +95,26 @@ func (a *Authenticator) NewRecoveryCodes(ctx context.Context, account *bugle.Acc
 	return recovery, nil
 }
 
-// withCode counts an attempt with a code, which check looks at.
+// withCode counts an attempt with a code, which check looks at. Codes are short, and whoever tries some has the password already.
 func (a *Authenticator) withCode(ctx context.Context, account *bugle.Account, address string, check func(tx *store.Tx) error) error {
-	limits := codeLimits(account, address)
-	if wait := a.begin(limits); wait > 0 {
-		return &TooManyError{wait}
+	of := fmt.Sprint(account.OrganizationID, " ", account.UserID)
+	try, err := a.begin(ctx, []*bugle.Account{account}, account.Email, address,
+		limit{who: whoIs("code pair", Network(address), of), max: maxPair, longest: longest, own: true},
+		limit{who: whoIs("address", Network(address)), max: maxAddress, longest: longest},
+		limit{who: whoIs("code", of), max: maxCodes, longest: longestForAll, strangers: true})
+	if err != nil {
+		return err
 	}
-	err := a.store.Update(ctx, check)
+	err = a.store.Update(ctx, check)
 	switch {
 	case err == nil:
-		a.succeeded(limits)
+		return a.succeeded(ctx, try)
 	case errors.Is(err, bugle.ErrUnauthorized):
-		if err := a.tell(ctx, []*bugle.Account{account}, network(address)); err != nil {
+		if err := a.failed(ctx, try); err != nil {
 			return err
 		}
 		return bugle.ErrUnauthorized
-	default:
-		a.uncount(limits)
 	}
+	a.uncount(try)
 	return err
 }
