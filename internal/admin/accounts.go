@@ -291,7 +291,9 @@ func (s *server) signOutAccount(v *visit) error {
 
 // removeSecondFactor lets another account sign in with its password alone, for who has lost his authenticator and his recovery codes.
 func (s *server) removeSecondFactor(v *visit) error {
-	return s.changeAccount(v, "%s signs in without a second factor now.", func(tx *store.Tx, a *bugle.Account) error {
+	var account *bugle.Account
+	err := s.changeAccount(v, "%s signs in without a second factor now.", func(tx *store.Tx, a *bugle.Account) error {
+		account = a
 		switch {
 		case a.UserID == v.actor.UserID:
 			return fmt.Errorf("your own second factor is turned off on the page of your account, with a code: %w", bugle.ErrConflict)
@@ -300,6 +302,10 @@ func (s *server) removeSecondFactor(v *visit) error {
 		}
 		return tx.RemoveSecondFactor(v.actor.OrganizationID, a.UserID)
 	})
+	if err == nil {
+		v.tell(account, "The second factor of your account was removed by "+v.account.Name+".")
+	}
+	return err
 }
 
 func (s *server) deleteAccount(v *visit) error {

@@ -204,9 +204,17 @@ func (v *visit) enter(account *bugle.Account) error {
 	if err := v.begin(account); err != nil {
 		return err
 	}
-	return v.server.store.Update(v.Context(), func(tx *store.Tx) error {
+	var place store.NewPlace
+	err := v.server.store.Update(v.Context(), func(tx *store.Tx) (err error) {
+		if place, err = tx.NotePlace(account.OrganizationID, account.UserID, signin.Network(address(v.Request)), browserName(v.UserAgent())); err != nil {
+			return err
+		}
 		return tx.NoteSignIn(account.OrganizationID, account.UserID)
 	})
+	if err == nil && !place.First && (place.Address || place.Browser) {
+		v.tell(account, "Somebody has signed in to your account from an address or with a browser that it has not been used with lately.")
+	}
+	return err
 }
 
 // begin begins a session in place of the one that there is.
@@ -345,6 +353,9 @@ func (s *server) welcome(v *visit) error {
 	}
 	if err != nil {
 		return err
+	}
+	if i.Purpose == bugle.ResetInvitation {
+		v.tell(account, "Your password was changed, by a link.")
 	}
 	return s.letIn(v, account, onward{})
 }
@@ -518,6 +529,7 @@ func (s *server) changePassword(v *visit) error {
 	if err := v.begin(v.account); err != nil { // this session goes on
 		return err
 	}
+	v.tell(v.account, "Your password was changed.")
 	v.flash("success", "Your password is changed.")
 	return v.redirect("/account")
 }

@@ -104,6 +104,7 @@ func (s *server) checkCode(v *visit) error {
 		return s.renderCode(v, f.status(), f, to)
 	}
 	if used.Recovery {
+		v.tell(account, fmt.Sprintf("A recovery code was used to sign in to your account. %d are left.", used.Left))
 		v.flash("warning", fmt.Sprintf("You have used a recovery code: %d are left. Make others on the page of your account before they run out.", used.Left))
 	}
 	return s.admit(v, account, to)
@@ -319,6 +320,7 @@ func (s *server) confirmSecondFactor(v *visit) error {
 	if f.Failed() {
 		return s.renderSetUp(v, f.status(), f, factor.Key)
 	}
+	v.tell(v.account, "A second factor was turned on for your account.")
 	return s.showRecoveryCodes(v, codes)
 }
 
@@ -347,6 +349,7 @@ func (s *server) newRecoveryCodes(v *visit) error {
 	if f.Failed() {
 		return s.renderSecondFactor(v, f.status(), f, codesForm)
 	}
+	v.tell(v.account, "New recovery codes were made for your account.")
 	return s.showRecoveryCodes(v, codes)
 }
 
@@ -378,6 +381,7 @@ func (s *server) turnOffSecondFactor(v *visit) error {
 	if f.Failed() {
 		return s.renderSecondFactor(v, f.status(), f, offForm)
 	}
+	v.tell(v.account, "The second factor of your account was turned off.")
 	v.flash("success", "Your password alone lets you in again.")
 	return v.redirect("/account")
 }
