@@ -36,6 +36,17 @@ func (r *Role) Can(permission string) bool {
 	return r != nil && (slices.Contains(r.Permissions, AllPermissions) || slices.Contains(r.Permissions, permission))
 }
 
+// configuration are what permissions to change the configuration end with. Those that begin with view_ change nothing.
+var configuration = []string{"_webhook", "_automation", "_api_key", "_organization", "_channel", "_account", "_role"}
+
+// Configures reports whether the role may change anything of the configuration: webhooks, automations, API keys, channels, accounts, roles,
+// the organization.
+func (r *Role) Configures() bool {
+	return r.Can(AllPermissions) || r != nil && slices.ContainsFunc(r.Permissions, func(permission string) bool {
+		return !strings.HasPrefix(permission, "view_") && slices.ContainsFunc(configuration, func(end string) bool { return strings.HasSuffix(permission, end) })
+	})
+}
+
 // Set takes over the fields name and permissions, of which known are all there are. A name is required
 // unless r has one. It returns an *InvalidError if anything is wrong; r is then of no use.
 func (r *Role) Set(fields *value.Array, known []string) error {
@@ -71,17 +82,18 @@ const maxRoleName = 255 // characters
 // An Account lets a user of the organization sign in to the panel. It is no part of the user's record:
 // signing in changes no resource and makes no event.
 type Account struct {
-	UserID         int64
-	OrganizationID int64
-	Name           string // the user's
-	Email          string // the user's, by which he signs in
-	Role           *Role
-	TimeZone       string // such as Europe/Berlin; empty: the organization's
-	PasswordHash   string // argon2id; empty: cannot sign in before there is one
-	Disabled       bool
-	SessionsSince  time.Time // sessions that began before this are over
-	LastSignInAt   time.Time // zero: never
-	CreatedAt      time.Time
+	UserID            int64
+	OrganizationID    int64
+	Name              string // the user's
+	Email             string // the user's, by which he signs in
+	Role              *Role
+	TimeZone          string // such as Europe/Berlin; empty: the organization's
+	PasswordHash      string // argon2id; empty: cannot sign in before there is one
+	Disabled          bool
+	SecondFactorSince time.Time // since when a code is asked for besides the password; zero: none is
+	SessionsSince     time.Time // sessions that began before this are over
+	LastSignInAt      time.Time // zero: never
+	CreatedAt         time.Time
 }
 
 // An InvitationPurpose says what an invitation's link is for.

@@ -36,9 +36,11 @@ type Author struct {
 // AuditActions are what the audit log tells of.
 var AuditActions = []string{
 	"organization.created", "organization.updated", "retention.updated", "quotas.updated", "hold.began", "hold.released", "sending.held", "sending.released",
+	"secret_key.used", "secret_keys.removed", "secret_keys.reset",
 	"webhook.created", "webhook.updated", "webhook.deleted", "automation.created", "automation.updated", "automation.deleted", "channel.updated",
 	"api_key.created", "api_key.revoked", "role.created", "role.updated", "role.deleted",
-	"account.created", "account.updated", "account.deleted", "account.password_changed", "account.signed_in", "account.sign_in_failed",
+	"account.created", "account.updated", "account.deleted", "account.password_changed", "account.signed_in", "account.sign_in_failed", "account.sign_in_refused",
+	"account.second_factor_on", "account.second_factor_off", "account.recovery_codes_made", "account.recovery_code_used", "account.sessions_ended",
 	"account.identity_linked", "account.identity_unlinked",
 	"invitation.created", "invitation.deleted",
 }

@@ -20,6 +20,8 @@ type Organization struct {
 	AlertChannel     string // that is told of them; empty: none is
 	DisableAfterDays int    // of nothing but failures, after which a webhook is disabled; 0: never
 
+	SecondFactorRequired bool // of those who may change the configuration: see Role.Configures
+
 	HeldAt    time.Time // since when what it sends is made, and waits; zero: it does not
 	Releasing Release   // what is being done with what was held, ReleaseDigest or ReleaseDrop; empty: nothing yet
 }

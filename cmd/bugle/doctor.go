@@ -227,14 +227,14 @@ func (c *doctorCommand) secrets(ctx context.Context, e *examination, db *store.S
 	case status.KeysError != nil:
 		e.add("secrets", "wrong", "%v", status.KeysError)
 		if status.Unreadable > 0 {
-			e.add("secrets", "wrong", "so the secrets of %d webhooks and channels cannot be read: %s", status.Unreadable, unreadable(status))
+			e.add("secrets", "wrong", "so the secrets of %d webhooks, channels and second factors cannot be read: %s", status.Unreadable, unreadable(status))
 		}
 	case status.Unreadable > 0:
-		e.add("secrets", "wrong", "the secrets of %d webhooks and channels do not open (bugle secrets reset gives them up): %s", status.Unreadable, unreadable(status))
+		e.add("secrets", "wrong", "the secrets of %d webhooks, channels and second factors do not open (bugle secrets reset gives them up): %s", status.Unreadable, unreadable(status))
 	case len(status.Keys) == 0:
 		e.add("secrets", "ok", "nothing is encrypted yet; keys are read from %s", status.Source)
 	default:
-		e.add("secrets", "ok", "the secrets of %d webhooks and channels open with %d keys of %s", sealed, len(status.Keys), status.Source)
+		e.add("secrets", "ok", "the secrets of %d webhooks, channels and second factors open with %d keys of %s", sealed, len(status.Keys), status.Source)
 	}
 	if status.Plain > 0 {
 		e.add("secrets", "note", "the secrets of %d webhooks and channels are not encrypted yet: bugle serve does it when it starts", status.Plain)

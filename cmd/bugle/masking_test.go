@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/base32"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -21,6 +22,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
+
+	"github.com/buglehq/bugle/internal/signin"
 )
 
 // A masking keeps the secrets of a test, and everything that the program has given away.
@@ -141,6 +145,44 @@ func (m *masking) files(what, folder string, but ...string) {
 	}
 }
 
+// secondFactor sets a second factor up, and returns its recovery codes.
+func (m *masking) secondFactor(t *testing.T, browser *http.Client, p *process, password string) (codes []string) {
+	t.Helper()
+	post := func(path string, values url.Values) string {
+		answer, err := browser.PostForm(p.url+path, values)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer answer.Body.Close()
+		text, err := io.ReadAll(answer.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	shown := regexp.MustCompile(`<code id="key">([A-Z2-7 ]+)</code>`).FindStringSubmatch(post("/account/second-factor/begin", nil))
+	if shown == nil {
+		t.Fatal("no key is shown")
+	}
+	m.secret("the key of a second factor as it is shown", shown[1])
+	text := m.secret("the key of a second factor", strings.ReplaceAll(shown[1], " ", ""))
+	key, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.secret("the bytes of the key of a second factor", string(key))
+	page := post("/account/second-factor/confirm", url.Values{"password": {password}, "code": {signin.Code(key, time.Now())}})
+	codes = regexp.MustCompile(`[a-z2-9]{4}(?:-[a-z2-9]{4}){3}`).FindAllString(page, -1)
+	if len(codes) < 10 {
+		t.Fatalf("no recovery codes are shown: %.2000s", page)
+	}
+	for i, code := range codes {
+		m.secret(fmt.Sprintf("recovery code %d", i+1), code)
+		m.secret(fmt.Sprintf("recovery code %d without dashes", i+1), strings.ReplaceAll(code, "-", ""))
+	}
+	return codes
+}
+
 // crawl opens the page and all that it leads to.
 func (m *masking) crawl(browser *http.Client, site string) (pages int) {
 	m.t.Helper()
@@ -256,6 +298,18 @@ func TestProgram_masksSecrets(t *testing.T) {
 	}
 	post(browser, "/login", url.Values{"email": {"jane@example.com"}, "password": {password}})
 	session("the session")
+	// A second factor, whose key and codes are shown once, and one of which is then used.
+	factor := m.secondFactor(t, browser, p, password)
+	session("the session before the code")
+	if status, text := post(browser, "/login", url.Values{"email": {"jane@example.com"}, "password": {password}}); status != 200 || !strings.Contains(text, "/login/code") {
+		t.Fatalf("signing in with a second factor: %d %.2000s", status, text)
+	}
+	session("the session that waits for a code")
+	_, text = post(browser, "/login/code", url.Values{"code": {"abcd-abcd-abcd-abcd"}})
+	m.emit("a wrong code", []byte(text))
+	_, text = post(browser, "/login/code", url.Values{"code": {factor[0]}})
+	m.emit("the page after a recovery code", []byte(text))
+	session("the session after a code")
 	role := count(t, database, "SELECT MIN(id) FROM roles")
 	_, text = post(browser, "/accounts/invite", url.Values{"email": {"sam@example.com"}, "name": {"Sam Poe"}, "role": {fmt.Sprint(role)}})
 	invited := link.FindStringSubmatch(text)

@@ -86,7 +86,7 @@ func (c *secretsStatusCommand) Run(ctx context.Context, out *output) error {
 		return err
 	}
 	if status.KeysError == nil && status.Unreadable > 0 {
-		return fmt.Errorf("the secrets of %d webhooks and channels do not open: %s", status.Unreadable, unreadable(status))
+		return fmt.Errorf("the secrets of %d webhooks, channels and second factors do not open: %s", status.Unreadable, unreadable(status))
 	}
 	return status.KeysError
 }
@@ -157,9 +157,9 @@ func (d database) use(ctx context.Context, db *store.Store, id secrets.KeyID, ou
 	if err != nil {
 		return fmt.Errorf("%w: what is new is encrypted with key %d; run \"bugle secrets use --key %d\" again for the rest", err, id, id)
 	}
-	fmt.Fprintf(out.Stdout, "The secrets of %d webhooks and channels were encrypted anew, with key %d. \"bugle secrets prune\" removes the keys that nothing needs.\n", done, id)
+	fmt.Fprintf(out.Stdout, "The secrets of %d webhooks, channels and second factors were encrypted anew, with key %d. \"bugle secrets prune\" removes the keys that nothing needs.\n", done, id)
 	if failed > 0 {
-		return incompleteError(fmt.Sprintf("the secrets of %d webhooks and channels do not open: \"bugle doctor\" says which", failed))
+		return incompleteError(fmt.Sprintf("the secrets of %d webhooks, channels and second factors do not open: \"bugle doctor\" says which", failed))
 	}
 	return nil
 }
@@ -271,13 +271,13 @@ func (*secretsNewCommand) Run(_ context.Context, out *output) error {
 
 type secretsResetCommand struct {
 	database
-	Yes bool `help:"Do it: webhooks whose secrets do not open get new ones, lose their headers and are paused, and channels lose their settings."`
+	Yes bool `help:"Do it: webhooks whose secrets do not open get new ones, lose their headers and are paused, channels lose their settings, and accounts whose second factor does not open sign in without."`
 }
 
 // Run gives up what does not open, while no server runs.
 func (c *secretsResetCommand) Run(ctx context.Context, out *output) error {
 	if !c.Yes {
-		return errors.New("webhooks whose secrets do not open get new ones, lose their headers and are paused, and such channels lose their settings: say --yes if the key is lost for good")
+		return errors.New("webhooks whose secrets do not open get new ones, lose their headers and are paused, such channels lose their settings, and accounts whose second factor does not open sign in without: say --yes if the key is lost for good")
 	}
 	db, err := store.Open(ctx, c.Database, store.Options{Exclusive: true, Secrets: c.SecretsKey.Source})
 	if errors.Is(err, store.ErrInUse) {
@@ -291,6 +291,6 @@ func (c *secretsResetCommand) Run(ctx context.Context, out *output) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out.Stdout, "%d webhooks and channels were reset. The keys are in %s.\n", n, c.source())
+	fmt.Fprintf(out.Stdout, "%d webhooks, channels and second factors were reset. The keys are in %s.\n", n, c.source())
 	return nil
 }

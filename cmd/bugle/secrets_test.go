@@ -78,7 +78,7 @@ func TestSecrets_rotateBesideTheServer(t *testing.T) {
 		t.Errorf("the file is as before, %v", err)
 	}
 	stdout, _ = mustRun(t, 0, "doctor", "--database", database, "--prove")
-	if !strings.Contains(stdout, "the secrets of 1 webhooks and channels open with 1 keys") {
+	if !strings.Contains(stdout, "the secrets of 1 webhooks, channels and second factors open with 1 keys") {
 		t.Errorf("doctor says %s", stdout)
 	}
 	p.stop(t)
@@ -88,7 +88,7 @@ func TestSecrets_rotateBesideTheServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	stdout, _ = mustRun(t, 1, "doctor", "--database", database)
-	if !strings.Contains(stdout, "has other keys") || !strings.Contains(stdout, `the secrets of 1 webhooks and channels cannot be read: webhook 1 "y" of organization 1`) {
+	if !strings.Contains(stdout, "has other keys") || !strings.Contains(stdout, `the secrets of 1 webhooks, channels and second factors cannot be read: webhook 1 "y" of organization 1`) {
 		t.Errorf("doctor says %s", stdout)
 	}
 	if err := os.Remove(file); err != nil {
@@ -107,7 +107,7 @@ func TestSecrets_rotateBesideTheServer(t *testing.T) {
 		t.Errorf("reset says %s", stderr)
 	}
 	stdout, _ = mustRun(t, 0, "secrets", "reset", "--database", database, "--yes")
-	if !strings.Contains(stdout, "1 webhooks and channels were reset") {
+	if !strings.Contains(stdout, "1 webhooks, channels and second factors were reset") {
 		t.Errorf("reset says %s", stdout)
 	}
 	p = startServer(t, database)
@@ -156,7 +156,7 @@ func TestDoctor_secretsThatDoNotOpen(t *testing.T) {
 		t.Errorf("the log is %s", p.log)
 	}
 	stdout, _ := mustRun(t, 0, "secrets", "reset", "--database", database, "--yes")
-	if !strings.Contains(stdout, "21 webhooks and channels were reset") {
+	if !strings.Contains(stdout, "21 webhooks, channels and second factors were reset") {
 		t.Errorf("reset says %s", stdout)
 	}
 	mustRun(t, 0, "doctor", "--database", database, "--prove")

@@ -20,9 +20,10 @@ import (
 
 // userCommand is `bugle user`.
 type userCommand struct {
-	Create userCreateCommand `cmd:"" help:"Let somebody sign in to the panel, and print his password."`
-	Passwd userPasswdCommand `cmd:"" help:"Give an account another password, and print it."`
-	List   userListCommand   `cmd:"" help:"List those who may sign in."`
+	Create       userCreateCommand       `cmd:"" help:"Let somebody sign in to the panel, and print his password."`
+	Passwd       userPasswdCommand       `cmd:"" help:"Give an account another password, and print it."`
+	SecondFactor userSecondFactorCommand `cmd:"" help:"Take the second factor from an account, for somebody who has lost it."`
+	List         userListCommand         `cmd:"" help:"List those who may sign in."`
 }
 
 // newPassword is how a password comes about, or how somebody chooses it himself.
@@ -206,11 +207,16 @@ func (c *userCreateCommand) withoutAccount(tx *store.Tx, role *bugle.Role) (int6
 	return id, nil
 }
 
+// ofAccount says which account is meant.
+type ofAccount struct {
+	Email        string `help:"E-mail address of the account." required:""`
+	Organization int64  `help:"Id of the organization, if the e-mail address has accounts in several."`
+}
+
 type userPasswdCommand struct {
 	database
 	newPassword
-	Email        string `help:"E-mail address of the account." required:""`
-	Organization int64  `help:"Id of the organization, if the e-mail address has accounts in several."`
+	ofAccount
 }
 
 // Help follows the one line that describes the command.
@@ -262,7 +268,7 @@ func (c *userPasswdCommand) Run(ctx context.Context, out *output) error {
 }
 
 // find returns the only account that is meant.
-func (c *userPasswdCommand) find(ctx context.Context, db *store.Store) (*bugle.Account, error) {
+func (c ofAccount) find(ctx context.Context, db *store.Store) (*bugle.Account, error) {
 	list, err := db.AccountsByEmail(ctx, c.Email)
 	if err != nil {
 		return nil, err
@@ -282,6 +288,48 @@ func (c *userPasswdCommand) find(ctx context.Context, db *store.Store) (*bugle.A
 		return nil, fmt.Errorf("%s has accounts in the organizations %s: say which with --organization", c.Email, strings.Join(organizations, ", "))
 	}
 	return found[0], nil
+}
+
+type userSecondFactorCommand struct {
+	database
+	ofAccount
+	Remove bool `help:"Let the account sign in with its password alone."`
+}
+
+// Help follows the one line that describes the command.
+func (*userSecondFactorCommand) Help() string {
+	return `Without --remove it says whether the account has one. Works beside a running server. Make sure that it is really the account's owner who asks.
+
+  bugle user second-factor --email jane@example.com --remove`
+}
+
+// Run says what there is, or removes it.
+func (c *userSecondFactorCommand) Run(ctx context.Context, out *output) error {
+	db, err := c.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	account, err := c.find(ctx, db)
+	if err != nil {
+		return err
+	}
+	switch {
+	case account.SecondFactorSince.IsZero() && c.Remove:
+		return fmt.Errorf("%s has no second factor", c.Email)
+	case account.SecondFactorSince.IsZero():
+		fmt.Fprintf(out.Stdout, "%s has no second factor.\n", c.Email)
+		return nil
+	case !c.Remove:
+		fmt.Fprintf(out.Stdout, "%s has a second factor since %s.\n", c.Email, account.SecondFactorSince.Format(time.DateOnly))
+		return nil
+	}
+	err = db.Update(ctx, func(tx *store.Tx) error { return tx.RemoveSecondFactor(account.OrganizationID, account.UserID) })
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out.Stdout, "%s signs in with the password alone now.\n", c.Email)
+	return nil
 }
 
 type userListCommand struct {
@@ -319,6 +367,8 @@ func (c *userListCommand) Run(ctx context.Context, out *output) error {
 				state = "disabled"
 			case a.PasswordHash == "":
 				state = "without a password"
+			case !a.SecondFactorSince.IsZero():
+				state = "enabled, with a second factor"
 			}
 			fmt.Fprintf(table, "%d\t%s\t%s\t%d\t%s\t%s\t%s\n", a.UserID, a.Name, a.Email, a.OrganizationID, a.Role.Name, last, state)
 		}

@@ -205,3 +205,41 @@ func TestUser_passwdOfWhom(t *testing.T) {
 		t.Errorf("the list is\n%s", list)
 	}
 }
+
+// The operator lets somebody in again who has lost his second factor and his recovery codes.
+func TestUser_secondFactor(t *testing.T) {
+	database, _ := newDatabase(t)
+	prints(t, "", "user", "create", "--database", database, "--email", "jane@example.com", "--name", "Jane Roe")
+	args := []string{"user", "second-factor", "--database", database, "--email", "jane@example.com"}
+	if said := prints(t, "", args...); said != "jane@example.com has no second factor." {
+		t.Errorf("without one it says %q", said)
+	}
+	remove := append(args, "--remove")
+	if status, _, stderr := runBugle(t, "", remove...); status != 1 || !strings.Contains(stderr, "has no second factor") {
+		t.Errorf("removing none: status %d, %q", status, stderr)
+	}
+	db := openBeside(t, database)
+	if err := db.Update(t.Context(), func(tx *store.Tx) error {
+		if err := tx.BeginSecondFactor(1, 1, signin.NewKey()); err != nil {
+			return err
+		}
+		return tx.TurnOnSecondFactor(1, 1, 1, []string{"abcdabcdabcdabcd"})
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if said := prints(t, "", args...); !strings.Contains(said, "has a second factor since 2") {
+		t.Errorf("with one it says %q", said)
+	}
+	if _, list, _ := runBugle(t, "", "user", "list", "--database", database); !strings.Contains(list, "enabled, with a second factor") {
+		t.Errorf("the list is\n%s", list)
+	}
+	if said := prints(t, "", remove...); said != "jane@example.com signs in with the password alone now." {
+		t.Errorf("removing it says %q", said)
+	}
+	if account, err := db.Account(t.Context(), 1, 1); err != nil || !account.SecondFactorSince.IsZero() {
+		t.Errorf("the account is %+v, %v", account, err)
+	}
+	if status, _, stderr := runBugle(t, "", "user", "second-factor", "--database", database, "--email", "alex@example.com"); status != 1 || !strings.Contains(stderr, "no account") {
+		t.Errorf("of nobody: status %d, %q", status, stderr)
+	}
+}

@@ -22,6 +22,8 @@ func (s *server) accounts() {
 	s.page("POST /accounts/{id}/disable", "update_account", s.disableAccount(true))
 	s.page("POST /accounts/{id}/enable", "update_account", s.disableAccount(false))
 	s.page("POST /accounts/{id}/reset", "update_account", s.resetAccount)
+	s.page("POST /accounts/{id}/sign-out", "update_account", s.signOutAccount)
+	s.page("POST /accounts/{id}/second-factor/remove", "update_account", s.removeSecondFactor)
 	s.page("POST /accounts/{id}/delete", "delete_account", s.deleteAccount)
 }
 
@@ -275,6 +277,35 @@ func (s *server) resetAccount(v *visit) error {
 		return err
 	}
 	return s.showLink(v, token, name, "an hour")
+}
+
+// signOutAccount ends all sessions of another account. One's own are on the page of one's own account.
+func (s *server) signOutAccount(v *visit) error {
+	return s.changeAccount(v, "%s is signed out everywhere.", func(tx *store.Tx, a *bugle.Account) error {
+		if a.UserID == v.actor.UserID {
+			return fmt.Errorf("your own sessions end on the page of your account: %w", bugle.ErrConflict)
+		}
+		return tx.EndSessions(v.actor.OrganizationID, a.UserID)
+	})
+}
+
+// removeSecondFactor lets another account sign in with its password alone, for who has lost his authenticator and his recovery codes.
+func (s *server) removeSecondFactor(v *visit) error {
+	var account *bugle.Account
+	err := s.changeAccount(v, "%s signs in without a second factor now.", func(tx *store.Tx, a *bugle.Account) error {
+		account = a
+		switch {
+		case a.UserID == v.actor.UserID:
+			return fmt.Errorf("your own second factor is turned off on the page of your account, with a code: %w", bugle.ErrConflict)
+		case a.SecondFactorSince.IsZero():
+			return fmt.Errorf("%s has no second factor: %w", a.Name, bugle.ErrConflict)
+		}
+		return tx.RemoveSecondFactor(v.actor.OrganizationID, a.UserID)
+	})
+	if err == nil {
+		v.tell(account, "The second factor of your account was removed by "+v.account.Name+".")
+	}
+	return err
 }
 
 func (s *server) deleteAccount(v *visit) error {

@@ -51,21 +51,22 @@ type server struct {
 	signIn   *signin.Authenticator
 	preview  *dispatch.Previewer
 	live     *live
-	resets   *resets
+	resets   resets
+	notices  *notices
 }
 
 // A Panel answers requests for pages.
 type Panel struct {
 	http.Handler
-	live   *live
-	resets *resets
+	server *server
 }
 
 // Close ends the streams of pages that are open, which would keep the server from stopping, and stops what the
 // panel does in the background, for which it waits.
 func (p *Panel) Close() {
-	p.live.close()
-	p.resets.close()
+	p.server.live.close()
+	p.server.resets.close()
+	p.server.notices.close()
 }
 
 // New returns the panel. The store must not have been changed yet: lists that follow what happens are told
@@ -81,16 +82,18 @@ func New(s *store.Store, o Options) *Panel {
 		store: s, o: o, mux: http.NewServeMux(), sessions: newSessions(s, o), signIn: signin.New(s, o.Clock),
 		preview: &dispatch.Previewer{Store: s, Clock: o.Clock}, live: newLive(o.Clock),
 	}
-	srv.resets = newResets(srv)
+	srv.resets, srv.notices = resets{newMails(srv)}, newNotices(srv)
 	s.Notify(srv.live.committed)
 	srv.areas()
 	srv.mux.Handle("GET "+assets.Prefix, assets.Handler())
-	return &Panel{srv.frame(srv.sameOrigin(srv.sessions.LoadAndSave(http.HandlerFunc(srv.dispatch)))), srv.live, srv.resets}
+	return &Panel{srv.frame(srv.sameOrigin(srv.sessions.LoadAndSave(http.HandlerFunc(srv.dispatch)))), srv}
 }
 
 // areas adds the pages of all areas.
 func (s *server) areas() {
 	s.entrance()
+	s.secondFactor()
+	s.ownSessions()
 	s.dashboard()
 	s.webhooks()
 	s.deliveries()
@@ -182,6 +185,9 @@ func (s *server) page(pattern, permission string, h handler) {
 		}
 		if permission != "" && !v.Can(permission) {
 			return bugle.ErrForbidden
+		}
+		if v.mustSetUp && !beforeSetUp[pattern] {
+			return v.redirect(secondFactorPath)
 		}
 		return h(v)
 	}))

@@ -16,10 +16,10 @@ func TestSessions_cookie(t *testing.T) {
 	s, _ := storetest.New(t)
 	for address, secure := range map[string]bool{"https://bugle.example.com": true, "http://127.0.0.1:8080": false} {
 		m := newSessions(s, Options{PublicURL: address})
-		w := httptest.NewRecorder()
+		w, r := httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil)
 		m.LoadAndSave(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 			m.Put(r.Context(), "account", int64(1))
-		})).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
+		})).ServeHTTP(w, r.WithContext(withVisit(r.Context(), &visit{Request: r})))
 		cookies := w.Result().Cookies()
 		if len(cookies) != 1 {
 			t.Fatalf("%s: %d cookies", address, len(cookies))
@@ -41,6 +41,8 @@ func (r route) address() (method, path string) {
 
 // ownPages are the routes that ask for no permission: what is one's own, and what asks by itself.
 var ownPages = []string{"GET /{$}", "POST /logout", "GET /account", "POST /account", "POST /account/password", "GET /notifications", "POST /notifications/read",
+	"GET /account/second-factor", "POST /account/second-factor/begin", "POST /account/second-factor/confirm", "POST /account/second-factor/codes",
+	"POST /account/second-factor/off", "POST /account/sessions/{id}/end", "POST /account/sessions/end-others",
 	"POST /automations/preview", "GET /automations/complete", "GET /automations/reference"}
 
 // Each page of the panel is refused to those whose role allows nothing, and leads those to the sign-in who have not

@@ -24,7 +24,7 @@ const sessionLifetime = 14 * 24 * time.Hour
 
 func newSessions(s *store.Store, o Options) *scs.SessionManager {
 	m := scs.New()
-	m.Store = s.Sessions()
+	m.Store = heldSessions{s.Sessions()}
 	m.Lifetime = sessionLifetime
 	m.Cookie.Name = "bugle_session"
 	m.Cookie.HttpOnly = true
@@ -43,6 +43,8 @@ func newSessions(s *store.Store, o Options) *scs.SessionManager {
 func (s *server) entrance() {
 	s.open("GET /login", s.showSignIn)
 	s.open("POST /login", s.doSignIn)
+	s.open("GET /login/code", s.showCode)
+	s.open("POST /login/code", s.checkCode)
 	s.page("POST /logout", "", s.signOut)
 	s.open("GET /welcome/{token}", s.showWelcome)
 	s.open("POST /welcome/{token}", s.welcome)
@@ -147,38 +149,88 @@ func (s *server) doSignIn(v *visit) error {
 	var many *signin.TooManyError
 	switch {
 	case errors.As(err, &many):
-		v.w.Header().Set("Retry-After", fmt.Sprint(int(many.Wait.Seconds())+1))
-		f.add("password", "Too many attempts. Try again in "+many.Wait.Round(time.Second).String()+".")
-		return s.renderSignIn(v, http.StatusTooManyRequests, f, local(f.Get("next")))
+		v.tooMany(f, "password", many.Wait)
+		return s.renderSignIn(v, f.status(), f, local(f.Get("next")))
 	case errors.Is(err, bugle.ErrUnauthorized):
 		f.add("password", "Email and password do not match.")
 		return s.renderSignIn(v, http.StatusUnprocessableEntity, f, local(f.Get("next")))
 	case err != nil:
 		return err
 	}
+	return s.letIn(v, account, onwardOf(f))
+}
+
+// An onward is where somebody goes once he is in.
+type onward struct {
+	Next string     // a page of the panel; empty: the first
+	To   string     // where Kept is to be posted, in place of it; empty: nowhere
+	Kept url.Values // what was posted when a session had ended
+}
+
+func onwardOf(f *form) onward {
+	return onward{Next: local(f.Get("next")), To: f.Get("_to"), Kept: kept(f)}
+}
+
+// letIn goes on once it is known who somebody is, by a password, a link or another server: it asks for his second factor if he has one, and else begins
+// a session. Every way in ends here. It answers the request.
+func (s *server) letIn(v *visit, account *bugle.Account, to onward) error {
+	if account.SecondFactorSince.IsZero() {
+		return s.admit(v, account, to)
+	}
+	if err := s.sessions.RenewToken(v.Context()); err != nil {
+		return err
+	}
+	s.sessions.Put(v.Context(), sessionWaiting, account.UserID)
+	s.sessions.Put(v.Context(), sessionWaitingOf, account.OrganizationID)
+	s.sessions.Put(v.Context(), sessionWaitingSince, s.now().UnixMicro())
+	return s.renderCode(v, http.StatusOK, newForm(nil), to)
+}
+
+// admit begins the session of somebody who has shown all that is asked for.
+func (s *server) admit(v *visit, account *bugle.Account, to onward) error {
 	if err := v.enter(account); err != nil {
 		return err
 	}
-	if to := f.Get("_to"); to != "" {
-		p := &resumePage{frame: v.newFrame("Welcome back", ""), To: local(to), Kept: kept(f)}
+	if to.To != "" {
+		p := &resumePage{frame: v.newFrame("Welcome back", ""), To: local(to.To), Kept: to.Kept}
 		p.Bare = true
 		return v.render(http.StatusOK, "resume.html", p)
 	}
-	return v.redirect(local(f.Get("next")))
+	return v.redirect(local(to.Next))
 }
 
-// enter begins a session.
+// enter begins a session and notes that somebody has signed in.
 func (v *visit) enter(account *bugle.Account) error {
+	if err := v.begin(account); err != nil {
+		return err
+	}
+	var place store.NewPlace
+	err := v.server.store.Update(v.Context(), func(tx *store.Tx) (err error) {
+		if place, err = tx.NotePlace(account.OrganizationID, account.UserID, signin.Network(address(v.Request)), browserName(v.UserAgent())); err != nil {
+			return err
+		}
+		return tx.NoteSignIn(account.OrganizationID, account.UserID)
+	})
+	if err == nil && !place.First && (place.Address || place.Browser) {
+		v.tell(account, "Somebody has signed in to your account from an address or with a browser that it has not been used with lately.")
+	}
+	return err
+}
+
+// begin begins a session in place of the one that there is.
+func (v *visit) begin(account *bugle.Account) error {
 	sessions := v.server.sessions
 	if err := sessions.RenewToken(v.Context()); err != nil {
 		return err
 	}
+	for _, name := range []string{sessionWaiting, sessionWaitingOf, sessionWaitingSince} {
+		sessions.Remove(v.Context(), name)
+	}
 	sessions.Put(v.Context(), sessionUser, account.UserID)
 	sessions.Put(v.Context(), sessionOrganization, account.OrganizationID)
 	sessions.Put(v.Context(), sessionSince, v.server.now().UnixMicro())
-	return v.server.store.Update(v.Context(), func(tx *store.Tx) error {
-		return tx.NoteSignIn(account.OrganizationID, account.UserID)
-	})
+	v.signedIn = store.SessionHolder{OrganizationID: account.OrganizationID, UserID: account.UserID, Since: v.server.now()}
+	return nil
 }
 
 func (s *server) signOut(v *visit) error {
@@ -302,10 +354,10 @@ func (s *server) welcome(v *visit) error {
 	if err != nil {
 		return err
 	}
-	if err := v.enter(account); err != nil {
-		return err
+	if i.Purpose == bugle.ResetInvitation {
+		v.tell(account, "Your password was changed, by a link.")
 	}
-	return v.redirect("/")
+	return s.letIn(v, account, onward{})
 }
 
 // accept does what an invitation is for, and returns the account.
@@ -375,9 +427,8 @@ func (s *server) forgot(v *visit) error {
 		return s.renderForgot(v, http.StatusUnprocessableEntity, f, false)
 	}
 	if wait := s.signIn.Ask(email, address(v.Request)); wait > 0 {
-		v.w.Header().Set("Retry-After", fmt.Sprint(int(wait.Seconds())+1))
-		f.add("email", "Too many attempts. Try again in "+wait.Round(time.Second).String()+".")
-		return s.renderForgot(v, http.StatusTooManyRequests, f, false)
+		v.tooMany(f, "email", wait)
+		return s.renderForgot(v, f.status(), f, false)
 	}
 	s.resets.ask(email, v.baseURL())
 	return s.renderForgot(v, http.StatusOK, f, true)
@@ -388,6 +439,7 @@ type accountPage struct {
 	Form     *form
 	Inputs   []input
 	Password []input
+	Sessions []store.Session
 }
 
 func accountInputs(a *bugle.Account) []input {
@@ -407,6 +459,10 @@ func (s *server) showAccount(v *visit) error { return s.renderAccount(v, http.St
 func (s *server) renderAccount(v *visit, status int, f *form) error {
 	p := &accountPage{frame: v.newFrame("Your account", ""), Form: f, Inputs: f.fill(accountInputs(v.account)), Password: f.fill(passwordInputs())}
 	p.Narrow = true
+	var err error
+	if p.Sessions, err = s.store.SessionsOf(v.Context(), v.actor.OrganizationID, v.actor.UserID, s.sessions.Token(v.Context())); err != nil {
+		return err
+	}
 	for i := range p.Password {
 		p.Password[i].Value = ""
 	}
@@ -444,11 +500,11 @@ func (s *server) changePassword(v *visit) error {
 	if err != nil {
 		return err
 	}
-	ok, err := s.signIn.Verify(v.account, f.Get("current"), address(v.Request))
+	ok, err := s.signIn.Verify(v.Context(), v.account, f.Get("current"), address(v.Request))
 	var many *signin.TooManyError
 	switch {
 	case errors.As(err, &many):
-		f.add("current", "Too many attempts. Try again in "+many.Wait.Round(time.Second).String()+".")
+		v.tooMany(f, "current", many.Wait)
 	case err != nil:
 		return err
 	case !ok:
@@ -458,7 +514,7 @@ func (s *server) changePassword(v *visit) error {
 		return err
 	}
 	if f.Failed() {
-		return s.renderAccount(v, http.StatusUnprocessableEntity, f)
+		return s.renderAccount(v, f.status(), f)
 	}
 	hash, err := signin.Hash(f.Get("password"))
 	if err != nil {
@@ -470,9 +526,10 @@ func (s *server) changePassword(v *visit) error {
 	if err != nil {
 		return err
 	}
-	if err := v.enter(v.account); err != nil { // this session goes on
+	if err := v.begin(v.account); err != nil { // this session goes on
 		return err
 	}
+	v.tell(v.account, "Your password was changed.")
 	v.flash("success", "Your password is changed.")
 	return v.redirect("/account")
 }

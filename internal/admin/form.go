@@ -19,6 +19,7 @@ type form struct {
 	values   url.Values
 	Problems map[string][]string // by field; of fields that the page does not show too
 	sent     bool
+	limited  bool // there were too many attempts
 }
 
 // newForm returns a form that holds values to begin with.
@@ -77,6 +78,14 @@ func (f *form) take(err error, except ...string) bool {
 }
 
 func (f *form) add(field, reason string) { f.Problems[field] = append(f.Problems[field], reason) }
+
+// status is that of the answer to a form that failed.
+func (f *form) status() int {
+	if f.limited {
+		return http.StatusTooManyRequests
+	}
+	return http.StatusUnprocessableEntity
+}
 
 // Failed reports whether anything is wrong.
 func (f *form) Failed() bool { return len(f.Problems) > 0 }
@@ -140,6 +149,7 @@ type input struct {
 	Generate    bool   // a password can be made
 	AutoFill    string // for the browser: "current-password"
 	Errors      []string
+	IDSuffix    string // for another field of the same name on the page
 }
 
 // An option is one to choose.
@@ -150,7 +160,7 @@ type option struct {
 
 // ID is that of the element.
 func (in input) ID() string {
-	return "field-" + strings.NewReplacer(".", "-", "[", "-", "]", "").Replace(in.Name)
+	return "field-" + strings.NewReplacer(".", "-", "[", "-", "]", "").Replace(in.Name) + in.IDSuffix
 }
 
 // Described is what describes the element to those who listen.

@@ -7,7 +7,6 @@ import (
 
 	"github.com/buglehq/bugle"
 	"github.com/buglehq/bugle/internal/store"
-	"github.com/buglehq/bugle/personnel"
 )
 
 // A Mailer sends a mail by the settings of an organization's channel and keeps no copy of it: what it sends is a
@@ -17,78 +16,57 @@ type Mailer interface {
 }
 
 const (
-	maxResets    = 100         // that wait; others are forgotten, and asked for again
-	resetTimeout = time.Minute // for one
+	maxMails     = 100         // that wait; others are forgotten
+	mailTimeout  = time.Minute // for one
 	resetSubject = "Your password of Bugle"
 )
 
-// resets sends links to new passwords in the background, so that the answer to who asks for one is the same, and as
-// quick, whether there is such an account or not.
-type resets struct {
+// mails sends mails in the background, so that the answer to who causes one is the same, and as quick, whether there is one or not.
+type mails struct {
 	server *server
-	asked  chan askedReset
+	queue  chan func(ctx context.Context)
 	ctx    context.Context
 	stop   context.CancelFunc
 	done   sync.WaitGroup
 }
 
-// An askedReset is for all accounts with an e-mail address.
-type askedReset struct {
-	email, baseURL string
-}
-
-func newResets(s *server) *resets {
-	r := &resets{server: s, asked: make(chan askedReset, maxResets)}
-	r.ctx, r.stop = context.WithCancel(context.Background())
-	r.done.Go(func() {
+func newMails(s *server) *mails {
+	m := &mails{server: s, queue: make(chan func(context.Context), maxMails)}
+	m.ctx, m.stop = context.WithCancel(context.Background())
+	m.done.Go(func() {
 		for {
 			select {
-			case one := <-r.asked:
-				r.send(one)
-			case <-r.ctx.Done():
+			case send := <-m.queue:
+				ctx, cancel := context.WithTimeout(m.ctx, mailTimeout)
+				send(ctx)
+				cancel()
+			case <-m.ctx.Done():
 				return
 			}
 		}
 	})
-	return r
+	return m
 }
 
 // close gives up what waits, and waits for the mail under way to end.
-func (r *resets) close() {
-	r.stop()
-	r.done.Wait()
+func (m *mails) close() {
+	m.stop()
+	m.done.Wait()
 }
 
-// ask has links sent. It does not wait.
-func (r *resets) ask(email, baseURL string) {
+// later has something sent. It does not wait, and reports whether there was room.
+func (m *mails) later(send func(ctx context.Context)) bool {
 	select {
-	case r.asked <- askedReset{email, baseURL}:
+	case m.queue <- send:
+		return true
 	default:
-		r.server.o.Log.Warn("too many people ask for a new password at once; one was not sent a link")
+		return false
 	}
 }
 
-func (r *resets) send(one askedReset) {
-	ctx, cancel := context.WithTimeout(r.ctx, resetTimeout)
-	defer cancel()
-	accounts, err := r.server.store.AccountsByEmail(ctx, one.email)
-	if err != nil {
-		r.server.o.Log.Error("accounts cannot be read for a new password", "error", err)
-		return
-	}
-	for _, account := range accounts {
-		if account.Disabled {
-			continue
-		}
-		if err := r.mail(ctx, account, one.baseURL); err != nil {
-			r.server.o.Log.Error("the link to a new password cannot be sent", "organization", account.OrganizationID, "user", account.UserID, "error", err)
-		}
-	}
-}
-
-// mail sends somebody the link, if the organization can send mail.
-func (r *resets) mail(ctx context.Context, account *bugle.Account, baseURL string) error {
-	s := r.server
+// mail sends somebody a mail of an organization that can send mail, with the text that write returns; else it does nothing.
+func (m *mails) mail(ctx context.Context, account *bugle.Account, subject string, write func(organization *bugle.Organization) (html string, err error)) error {
+	s := m.server
 	channel := bugle.ChannelByName("mail")
 	lane, err := s.store.Lane(ctx, account.OrganizationID, channel)
 	if err != nil {
@@ -101,20 +79,45 @@ func (r *resets) mail(ctx context.Context, account *bugle.Account, baseURL strin
 	if err != nil {
 		return err
 	}
-	var token string
-	var user *personnel.Resource
-	err = s.store.Update(ctx, func(tx *store.Tx) (err error) {
-		if token, err = tx.AddInvitation(&bugle.Invitation{OrganizationID: account.OrganizationID, Purpose: bugle.ResetInvitation, UserID: account.UserID}); err != nil {
-			return err
-		}
-		user, err = tx.Get(account.OrganizationID, &personnel.User, account.UserID)
-		return err
-	})
+	text, err := write(organization)
 	if err != nil {
 		return err
 	}
-	text := "Somebody, probably you, wants to reset your password of Bugle. Choose a new one here within an hour: " + baseURL + "/welcome/" + token +
-		" If it was not you, do nothing."
-	to := bugle.Recipient{ID: user.ID(), Name: user.Text("name"), Address: user.Text("email")}
-	return s.o.Mailer.Mail(ctx, lane, organization.Name, resetSubject, to, text)
+	to := bugle.Recipient{ID: account.UserID, Name: account.Name, Address: account.Email}
+	return s.o.Mailer.Mail(ctx, lane, organization.Name, subject, to, text)
+}
+
+// resets sends links to new passwords.
+type resets struct{ *mails }
+
+// ask has links sent for all accounts with an e-mail address. It does not wait.
+func (r resets) ask(email, baseURL string) {
+	if !r.later(func(ctx context.Context) { r.send(ctx, email, baseURL) }) {
+		r.server.o.Log.Warn("too many people ask for a new password at once; one was not sent a link")
+	}
+}
+
+func (r resets) send(ctx context.Context, email, baseURL string) {
+	accounts, err := r.server.store.AccountsByEmail(ctx, email)
+	if err != nil {
+		r.server.o.Log.Error("accounts cannot be read for a new password", "error", err)
+		return
+	}
+	for _, account := range accounts {
+		if account.Disabled {
+			continue
+		}
+		err := r.mail(ctx, account, resetSubject, func(*bugle.Organization) (string, error) {
+			var token string
+			err := r.server.store.Update(ctx, func(tx *store.Tx) (err error) {
+				token, err = tx.AddInvitation(&bugle.Invitation{OrganizationID: account.OrganizationID, Purpose: bugle.ResetInvitation, UserID: account.UserID})
+				return err
+			})
+			return "Somebody, probably you, wants to reset your password of Bugle. Choose a new one here within an hour: " + baseURL + "/welcome/" + token +
+				" If it was not you, do nothing.", err
+		})
+		if err != nil {
+			r.server.o.Log.Error("the link to a new password cannot be sent", "organization", account.OrganizationID, "user", account.UserID, "error", err)
+		}
+	}
 }

@@ -20,6 +20,7 @@ import (
 func (s *server) settings() {
 	s.page("GET /settings", "update_organization", s.showSettings)
 	s.page("POST /settings", "update_organization", s.saveSettings)
+	s.page("POST /settings/second-factor", "update_organization", s.requireSecondFactor)
 	s.page("POST /settings/hold", "update_organization", s.holdEverything)
 	s.page("POST /settings/release", "update_organization", s.releaseHeld)
 	s.page("POST /release", bugle.AllPermissions, s.releaseSending)
@@ -178,6 +179,25 @@ func (s *server) saveSettings(v *visit) error {
 	}
 	v.flash("success", "Saved.")
 	return v.redirect("/settings")
+}
+
+// requireSecondFactor decides whether those need a second factor who may change the configuration.
+func (s *server) requireSecondFactor(v *visit) error {
+	f, err := v.form()
+	if err != nil {
+		return err
+	}
+	required := f.Get("required") == "1"
+	err = s.store.Update(v.Context(), func(tx *store.Tx) error { return tx.SetSecondFactorRequired(v.actor.OrganizationID, required) })
+	if err != nil {
+		return err
+	}
+	if required {
+		v.flash("success", "Whoever may change the configuration needs a second factor from now on.")
+	} else {
+		v.flash("success", "Everybody decides about a second factor for himself.")
+	}
+	return v.redirect("/settings#second-factor")
 }
 
 // holdEverything lets what the organization sends wait.

@@ -78,6 +78,7 @@ func named(o *storetest.Tenant) []struct {
 		{"/automations/{id}", o.Automation},
 		{"/automation-logs/{id}", o.Run},
 		{"/api-keys/{id}", o.Key},
+		{"/account/sessions/{id}", o.Session},
 		{"/accounts/invitations/{id}", o.Invitation},
 		{"/accounts/{id}", o.User()},
 		{"/roles/{id}", o.Plain},
@@ -137,7 +138,7 @@ func referring(k *personnel.Kind, o *storetest.Tenant) map[string]int64 {
 func (r route) fields(o *storetest.Tenant) url.Values {
 	_, path, _ := strings.Cut(r.pattern, " ")
 	k := kindAt(path)
-	form := url.Values{"name": {"Other"}, "do": {"cancel"}, "action": {"delete"}, "email": {"other@example.com"}, "password": {webhooksPassword}, "keep": {"1"}}
+	form := url.Values{"name": {"Other"}, "do": {"cancel"}, "action": {"delete"}, "email": {"other@example.com"}, "password": {webhooksPassword}, "keep": {"1"}, "code": {"000000"}}
 	for name, id := range referring(k, o) {
 		form.Set(name, fmt.Sprint(id))
 	}
@@ -194,7 +195,7 @@ func (r route) linksNothing() bool {
 }
 
 // forAnybody are the pages that need no session; what they show needs a secret in the path.
-var forAnybody = []string{"GET /login", "POST /login", "GET /welcome/{token}", "POST /welcome/{token}", "GET /forgot-password", "POST /forgot-password"}
+var forAnybody = []string{"GET /login", "POST /login", "GET /login/code", "POST /login/code", "GET /welcome/{token}", "POST /welcome/{token}", "GET /forgot-password", "POST /forgot-password"}
 
 // The walk: each page that the router has, filled in with another organization's ids, is answered as if there were
 // nothing, shows nothing of the other, and changes nothing there. A page that cannot be filled in fails the test.

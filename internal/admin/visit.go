@@ -20,8 +20,11 @@ type visit struct {
 	actor        store.Actor
 	account      *bugle.Account // nil: has not signed in
 	organization *bugle.Organization
-	location     *time.Location // for times
-	nonce        string         // of scripts on this page
+	location     *time.Location      // for times
+	nonce        string              // of scripts on this page
+	signedIn     store.SessionHolder // whose the session is
+	seen         time.Time           // when the session was last seen, before this request
+	mustSetUp    bool                // a second factor, before anything else
 }
 
 type visitKey struct{}
@@ -38,6 +41,9 @@ const (
 	sessionOrganization = "organization"
 	sessionSince        = "since" // microseconds
 	sessionFlash        = "flash"
+	sessionWaiting      = "waiting"       // the user whose second factor is asked for
+	sessionWaitingOf    = "waiting_of"    // his organization
+	sessionWaitingSince = "waiting_since" // microseconds
 )
 
 // identify finds who has signed in.
@@ -60,6 +66,9 @@ func (v *visit) identify() error {
 		return err
 	}
 	v.account = account
+	v.mustSetUp = v.organization.SecondFactorRequired && account.SecondFactorSince.IsZero() && account.Role.Configures()
+	v.signedIn = store.SessionHolder{OrganizationID: organizationID, UserID: userID, Since: time.UnixMicro(since).UTC()}
+	v.touch()
 	v.actor.OrganizationID, v.actor.UserID, v.actor.Limited = organizationID, userID, true
 	for _, name := range []string{account.TimeZone, v.organization.TimeZone} {
 		if location, err := time.LoadLocation(name); name != "" && err == nil {

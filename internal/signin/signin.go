@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -67,13 +68,17 @@ func matches(ctx context.Context, password, hash string) (bool, error) {
 }
 
 // How many attempts may fail within the window: from one address for one e-mail address, from one
-// address, and for one e-mail address.
+// address, and for one e-mail address. Then there is a wait, as long as the window, which the next time is twice as long.
 const (
 	window      = 15 * time.Minute
 	maxPair     = 5
 	maxAddress  = 20
 	maxEmail    = 30
+	maxCodes    = 10      // of an account, from all addresses
 	maxRemember = 100_000 // failures in memory; then the oldest are forgotten early
+
+	longest       = 24 * time.Hour // that a wait gets
+	longestForAll = 4 * time.Hour  // where it is strangers who let somebody wait
 )
 
 // A TooManyError says that there were too many attempts.
@@ -111,17 +116,19 @@ func New(s *store.Store, clock clockwork.Clock) *Authenticator {
 
 // SignIn returns the account that has the e-mail address and the password. The address is where the
 // attempt comes from. It returns bugle.ErrUnauthorized if there is none, or it is disabled, and a
-// *TooManyError without looking if too many attempts have failed. Those that fail are told to the audit log. Somebody in several organizations gets
+// *TooManyError without looking if too many attempts have failed. Both are told to the audit log. Somebody in several organizations gets
 // in where the password fits, the oldest account first.
 func (a *Authenticator) SignIn(ctx context.Context, email, password, address string) (*bugle.Account, error) {
 	email = strings.ToLower(strings.TrimSpace(email))
-	limits := []limit{{whoIs("pair", network(address), email), maxPair}, {whoIs("address", network(address)), maxAddress}, {whoIs("email", email), maxEmail}}
-	if wait := a.begin(limits); wait > 0 {
-		return nil, &TooManyError{wait}
-	}
 	accounts, err := a.store.AccountsByEmail(ctx, email)
 	if err != nil {
-		a.uncount(limits)
+		return nil, err
+	}
+	try, err := a.begin(ctx, accounts, email, address,
+		limit{who: whoIs("pair", Network(address), email), max: maxPair, longest: longest, own: true},
+		limit{who: whoIs("address", Network(address)), max: maxAddress, longest: longest},
+		limit{who: whoIs("email", email), max: maxEmail, longest: longestForAll, strangers: true})
+	if err != nil {
 		return nil, err
 	}
 	compared := false
@@ -132,7 +139,7 @@ func (a *Authenticator) SignIn(ctx context.Context, email, password, address str
 		ok, err := matches(ctx, password, account.PasswordHash)
 		if err != nil {
 			if !compared { // else one that is given up would be a guess that does not count
-				a.uncount(limits)
+				a.uncount(try)
 			}
 			return nil, err
 		}
@@ -146,17 +153,16 @@ func (a *Authenticator) SignIn(ctx context.Context, email, password, address str
 			return nil, err
 		}
 		if err == nil && now.PasswordHash == account.PasswordHash && !now.Disabled {
-			a.succeeded(limits)
-			return now, nil
+			return now, a.succeeded(ctx, try)
 		}
 	}
 	if !compared { // as long as with an account, so that nobody learns who has one
 		if _, err := matches(ctx, password, a.unknown()); err != nil {
-			a.uncount(limits)
+			a.uncount(try)
 			return nil, err
 		}
 	}
-	if err := a.tell(ctx, accounts, network(address)); err != nil {
+	if err := a.failed(ctx, try); err != nil {
 		return nil, err
 	}
 	return nil, bugle.ErrUnauthorized
@@ -164,28 +170,33 @@ func (a *Authenticator) SignIn(ctx context.Context, email, password, address str
 
 // Verify reports whether the password is that of the account, for changes that ask for it again. Failures
 // count as those of SignIn.
-func (a *Authenticator) Verify(account *bugle.Account, password, address string) (bool, error) {
-	limits := []limit{{whoIs("pair", network(address), strings.ToLower(account.Email)), maxPair}}
-	if wait := a.begin(limits); wait > 0 {
-		return false, &TooManyError{wait}
+func (a *Authenticator) Verify(ctx context.Context, account *bugle.Account, password, address string) (bool, error) {
+	email := strings.ToLower(account.Email)
+	try, err := a.begin(ctx, []*bugle.Account{account}, email, address,
+		limit{who: whoIs("pair", Network(address), email), max: maxPair, longest: longest, own: true})
+	if err != nil {
+		return false, err
 	}
 	if account.PasswordHash == "" {
+		a.uncount(try)
 		return false, nil
 	}
-	ok, err := matches(context.Background(), password, account.PasswordHash)
+	ok, err := matches(ctx, password, account.PasswordHash)
 	switch {
 	case err != nil:
-		a.uncount(limits)
+		a.uncount(try)
+		return false, err
 	case ok:
-		a.succeeded(limits)
+		return true, a.succeeded(ctx, try)
 	}
-	return ok, err
+	return false, a.failed(ctx, try)
 }
 
 // Ask counts a request for a new password, and returns how long to wait if there were too many.
 func (a *Authenticator) Ask(email, address string) (wait time.Duration) {
 	email = strings.ToLower(strings.TrimSpace(email))
-	return a.begin([]limit{{whoIs("asks", email), maxPair}, {whoIs("address", network(address)), maxAddress}})
+	wait, _ = a.count([]limit{{who: whoIs("asks", email), max: maxPair}, {who: whoIs("address", Network(address)), max: maxAddress}}, nil, a.clock.Now())
+	return wait
 }
 
 // A who is a hash of what is limited, which has a size that those who fail cannot choose.
@@ -193,8 +204,8 @@ type who [sha256.Size]byte
 
 func whoIs(parts ...string) who { return sha256.Sum256([]byte(strings.Join(parts, "\x00"))) }
 
-// network is the address, or of one of IPv6 the network that its owner can take any address of.
-func network(address string) string {
+// Network is the address, or of one of IPv6 the network that its owner can take any address of.
+func Network(address string) string {
 	ip, err := netip.ParseAddr(address)
 	if err != nil {
 		return address
@@ -206,17 +217,62 @@ func network(address string) string {
 	return netip.PrefixFrom(ip, 64).Masked().String()
 }
 
+// A limit is how many attempts of somebody may fail.
 type limit struct {
-	who who
-	max int
+	who       who
+	max       int           // within the window
+	longest   time.Duration // that he waits then, the first time as long as the window; 0: until the first of them is out of it
+	own       bool          // of one person from one address: success lets him begin anew
+	strangers bool          // it does not hold for those who have signed in from the address before
 }
 
-// begin counts an attempt as failed, before it is made: many at once would not be limited otherwise. It
-// returns how long to wait if there were too many already, and does not count this one.
-func (a *Authenticator) begin(limits []limit) (wait time.Duration) {
+// A try is an attempt that is under way, and counted as failed.
+type try struct {
+	accounts []*bugle.Account // that it is about; none: there is no such account
+	address  string           // a Network
+	limits   []limit
+	waited   map[who]bool // had to wait before
+}
+
+// begin counts an attempt as failed, before it is made: many at once would not be limited otherwise. If there were too many already, it
+// does not count this one, tells the audit log and returns a *TooManyError. Failures are counted in memory, by each server; the waits that
+// follow are in the database, and hold for all servers, and when they start again.
+func (a *Authenticator) begin(ctx context.Context, accounts []*bugle.Account, email, address string, limits ...limit) (*try, error) {
+	t := &try{accounts: accounts, address: Network(address), limits: limits, waited: map[who]bool{}}
+	now := a.clock.Now()
+	waits := map[who]time.Duration{}
+	for _, l := range limits {
+		w, err := a.store.SignInWait(ctx, l.who[:])
+		if err != nil {
+			return nil, err
+		}
+		t.waited[l.who], waits[l.who] = w.Rounds > 0, w.Until.Sub(now)
+	}
+	wait, byStrangers := a.count(t.limits, waits, now)
+	if wait > 0 && byStrangers {
+		known, err := a.store.KnowsAddress(ctx, email, t.address)
+		if err != nil {
+			return nil, err
+		}
+		if known {
+			t.limits = slices.DeleteFunc(slices.Clone(limits), func(l limit) bool { return l.strangers })
+			wait, _ = a.count(t.limits, waits, now)
+		}
+	}
+	if wait > 0 {
+		if err := a.tell(ctx, t, true); err != nil {
+			return nil, err
+		}
+		return nil, &TooManyError{wait}
+	}
+	return t, nil
+}
+
+// count counts an attempt as failed if nobody has to wait, and returns how long to wait if somebody has, and whether failures of
+// strangers are a reason.
+func (a *Authenticator) count(limits []limit, waits map[who]time.Duration, now time.Time) (wait time.Duration, byStrangers bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	now := a.clock.Now()
 	for _, l := range limits {
 		times := a.failures[l.who]
 		for len(times) > 0 && now.Sub(times[0]) >= window {
@@ -227,12 +283,16 @@ func (a *Authenticator) begin(limits []limit) (wait time.Duration) {
 		} else {
 			a.failures[l.who] = times
 		}
+		own := waits[l.who]
 		if len(times) >= l.max {
-			wait = max(wait, window-now.Sub(times[len(times)-l.max]))
+			own = max(own, window-now.Sub(times[len(times)-l.max]))
+		}
+		if own > 0 {
+			wait, byStrangers = max(wait, own), byStrangers || l.strangers
 		}
 	}
 	if wait > 0 {
-		return wait
+		return wait, byStrangers
 	}
 	for _, l := range limits {
 		a.failures[l.who] = append(a.failures[l.who], now)
@@ -246,26 +306,59 @@ func (a *Authenticator) begin(limits []limit) (wait time.Duration) {
 		}
 		a.order = a.order[1:]
 	}
-	return 0
+	return 0, false
 }
 
-// succeeded forgets what begin counted last, and the failures of that person from that address.
-func (a *Authenticator) succeeded(limits []limit) {
-	a.uncount(limits)
+// failed tells the audit log, and lets those wait of whom there were too many failures.
+func (a *Authenticator) failed(ctx context.Context, t *try) error {
+	var full []limit
 	a.mu.Lock()
-	defer a.mu.Unlock()
-	for _, l := range limits {
-		if l.max == maxPair {
-			delete(a.failures, l.who)
+	for _, l := range t.limits {
+		if len(a.failures[l.who]) >= l.max {
+			full = append(full, l) // those in memory stay: they keep out who has asked before this is written, and are over before the wait is
 		}
 	}
+	a.mu.Unlock()
+	if len(full) > 0 {
+		err := a.store.Update(context.WithoutCancel(ctx), func(tx *store.Tx) error {
+			for _, l := range full {
+				if err := tx.AddSignInWait(l.who[:], window, l.longest); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return a.tell(ctx, t, false)
+}
+
+// succeeded forgets what begin counted last, and the failures and waits of that person from that address.
+func (a *Authenticator) succeeded(ctx context.Context, t *try) error {
+	a.uncount(t)
+	for _, l := range t.limits {
+		if !l.own {
+			continue
+		}
+		a.mu.Lock()
+		delete(a.failures, l.who)
+		a.mu.Unlock()
+		if t.waited[l.who] {
+			if err := a.store.Update(context.WithoutCancel(ctx), func(tx *store.Tx) error { return tx.ForgetSignInWait(l.who[:]) }); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // uncount forgets what begin counted last.
-func (a *Authenticator) uncount(limits []limit) {
+func (a *Authenticator) uncount(t *try) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for _, l := range limits {
+	for _, l := range t.limits {
 		if times := a.failures[l.who]; len(times) > 1 {
 			a.failures[l.who] = times[:len(times)-1]
 		} else {

@@ -200,18 +200,19 @@ func (s *Store) Roles(ctx context.Context, organizationID int64, p PageRequest) 
 	return page, nil
 }
 
-const accountColumns = `a.user_id, a.organization_id, u.name, u.email, a.time_zone, a.password_hash, a.disabled, a.sessions_us, a.last_sign_in_us, a.created_us,
+const accountColumns = `a.user_id, a.organization_id, u.name, u.email, a.time_zone, a.password_hash, a.disabled, a.sessions_us, a.last_sign_in_us, a.created_us, COALESCE(f.since_us, 0),
 	r.id, r.organization_id, r.name, r.permissions, r.built_in, r.created_us, r.updated_us`
 
-const fromAccounts = " FROM accounts a JOIN users u ON u.id = a.user_id JOIN roles r ON r.id = a.role_id "
+const fromAccounts = " FROM accounts a JOIN users u ON u.id = a.user_id JOIN roles r ON r.id = a.role_id LEFT JOIN second_factors f ON f.user_id = a.user_id "
 
 func scanAccount(scan func(to ...any) error) (*bugle.Account, error) {
 	var a bugle.Account
-	var sessions, last, created int64
+	var sessions, last, created, factor int64
 	var err error
 	a.Role, err = scanRole(func(role ...any) error {
-		return scan(append([]any{&a.UserID, &a.OrganizationID, &a.Name, &a.Email, &a.TimeZone, &a.PasswordHash, &a.Disabled, &sessions, &last, &created}, role...)...)
+		return scan(append([]any{&a.UserID, &a.OrganizationID, &a.Name, &a.Email, &a.TimeZone, &a.PasswordHash, &a.Disabled, &sessions, &last, &created, &factor}, role...)...)
 	})
+	a.SecondFactorSince = fromMicroseconds(factor)
 	a.SessionsSince, a.LastSignInAt, a.CreatedAt = fromMicroseconds(sessions), fromMicroseconds(last), fromMicroseconds(created)
 	return &a, err
 }
@@ -372,6 +373,7 @@ type FailedSignIns struct {
 	Count                  int64
 	Since                  time.Time // the first of them, or earlier
 	FromMany               bool      // from more addresses than are told one by one
+	Refused                bool      // they were not looked at, because there had been too many
 }
 
 // NoteFailedSignIns tells the audit log of attempts to sign in that failed. Who calls it sees to it that they are few.
@@ -387,7 +389,11 @@ func (tx *Tx) NoteFailedSignIns(f FailedSignIns) error {
 		}
 		subject = accountSubject(account)
 	}
-	return tx.audit(f.OrganizationID, "account.sign_in_failed", subject, attribute{name: "attempts", value: f.Count},
+	action := "account.sign_in_failed"
+	if f.Refused {
+		action = "account.sign_in_refused"
+	}
+	return tx.audit(f.OrganizationID, action, subject, attribute{name: "attempts", value: f.Count},
 		attribute{name: "since", value: timeOrNull(f.Since)}, attribute{name: "from_many_addresses", value: f.FromMany})
 }
 
@@ -672,69 +678,4 @@ func (s *Store) Setup(ctx context.Context, organizationID int64) (token string, 
 		return "", fmt.Errorf("set up organization %d: %w", organizationID, err)
 	}
 	return token, nil
-}
-
-// Sessions returns where sessions of the panel are kept. It fits scs's SessionManager.
-func (s *Store) Sessions() *Sessions { return &Sessions{s} }
-
-// Sessions keeps sessions by the hash of their token.
-type Sessions struct{ store *Store }
-
-// errNoContext is for calls that scs makes of stores that know no contexts only.
-var errNoContext = errors.New("sessions need a context")
-
-// Find is not used: see FindCtx.
-func (*Sessions) Find(string) ([]byte, bool, error) { return nil, false, errNoContext }
-
-// Commit is not used: see CommitCtx.
-func (*Sessions) Commit(string, []byte, time.Time) error { return errNoContext }
-
-// Delete is not used: see DeleteCtx.
-func (*Sessions) Delete(string) error { return errNoContext }
-
-// FindCtx returns what a session holds, unless it is over.
-func (s *Sessions) FindCtx(ctx context.Context, token string) (data []byte, found bool, err error) {
-	err = s.store.view().each(ctx, func(scan func(to ...any) error) error {
-		found = true
-		return scan(&data)
-	}, "SELECT data FROM sessions WHERE token_hash = $1 AND expires_us > $2 AND NOT ended", bugle.KeyHash(token), s.store.clock.Now().UnixMicro())
-	if err != nil {
-		return nil, false, fmt.Errorf("find session: %w", err)
-	}
-	return data, found, nil
-}
-
-// expiredAtOnce is how many expired sessions are deleted when one is written.
-const expiredAtOnce = 20
-
-// CommitCtx writes a session, and deletes some that have expired. One that was ended meanwhile, by another
-// request, stays so.
-func (s *Sessions) CommitCtx(ctx context.Context, token string, data []byte, expiry time.Time) error {
-	err := s.store.Update(ctx, func(tx *Tx) error {
-		err := tx.exec("DELETE FROM sessions WHERE token_hash IN (SELECT token_hash FROM sessions WHERE expires_us <= $1 ORDER BY expires_us LIMIT $2)", tx.now.UnixMicro(), expiredAtOnce)
-		if err != nil {
-			return err
-		}
-		return tx.exec(`
-			INSERT INTO sessions (token_hash, data, expires_us) VALUES ($1, $2, $3)
-			ON CONFLICT (token_hash) DO UPDATE SET data = excluded.data, expires_us = excluded.expires_us
-			WHERE NOT sessions.ended`,
-			bugle.KeyHash(token), data, expiry.UnixMicro())
-	})
-	if err != nil {
-		return fmt.Errorf("write session: %w", err)
-	}
-	return nil
-}
-
-// DeleteCtx ends a session. Its row stays until it expires, or a request that had begun before would bring
-// it back.
-func (s *Sessions) DeleteCtx(ctx context.Context, token string) error {
-	err := s.store.Update(ctx, func(tx *Tx) error {
-		return tx.exec("UPDATE sessions SET data = '', ended = TRUE WHERE token_hash = $1", bugle.KeyHash(token))
-	})
-	if err != nil {
-		return fmt.Errorf("end session: %w", err)
-	}
-	return nil
 }

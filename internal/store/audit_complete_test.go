@@ -12,7 +12,7 @@ import (
 )
 
 // audits are the tables of the configuration, and what writes to them.
-var audits = regexp.MustCompile(`(?s)(INSERT INTO|UPDATE|DELETE FROM)\s+(webhooks|automations|api_keys|accounts|roles|organizations|retention|invitations|identities|sending_hold|quotas|secret_keys)\b`)
+var audits = regexp.MustCompile(`(?s)(INSERT INTO|UPDATE|DELETE FROM)\s+(webhooks|automations|api_keys|accounts|roles|organizations|retention|invitations|identities|sending_hold|quotas|secret_keys|second_factors|recovery_codes)\b`)
 
 // unaudited are the functions that write to them and tell the audit log nothing, with the reason.
 var unaudited = map[string]string{
@@ -24,6 +24,12 @@ var unaudited = map[string]string{
 	"endResets":     "links to a new password end with the one that they were for",
 	"UseInvitation": "what it was used for is told",
 	"addSecretKey":  "who replaces a key tells; the first one is nobody's decision",
+
+	"BeginSecondFactor":   "nothing is asked for before it is turned on",
+	"UseStep":             "what the code was for is told",
+	"writeRecoveryCodes":  "who calls it tells",
+	"resealSecondFactors": "the key is the same",
+	"resetSecondFactor":   "RemoveSecondFactor tells, and what was not turned on yet is nothing",
 }
 
 // Whatever writes to the configuration tells the audit log, or says here why not.

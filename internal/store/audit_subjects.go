@@ -168,6 +168,7 @@ func organizationAttributes(o *bugle.Organization) []attribute {
 	return []attribute{
 		{name: "name", value: o.Name}, {name: "display_name_format", value: o.DisplayNameFormat}, {name: "time_zone", value: o.TimeZone},
 		{name: "alert_mail", value: o.AlertMail}, {name: "alert_channel", value: o.AlertChannel}, {name: "disable_after_days", value: int64(o.DisableAfterDays)},
+		{name: "second_factor_required", value: o.SecondFactorRequired},
 	}
 }
 

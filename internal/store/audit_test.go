@@ -150,11 +150,25 @@ func TestAudit_tellsEveryChangeAndNoSecret(t *testing.T) {
 			{"account.sign_in_failed", func(tx *store.Tx) error {
 				return tx.NoteFailedSignIns(store.FailedSignIns{OrganizationID: 1, UserID: user, Count: 2, Since: tx.Now()})
 			}},
+			{"account.sign_in_refused", func(tx *store.Tx) error {
+				return tx.NoteFailedSignIns(store.FailedSignIns{OrganizationID: 1, UserID: user, Count: 2, Since: tx.Now(), Refused: true})
+			}},
+			{"account.second_factor_on", func(tx *store.Tx) error {
+				if err := tx.BeginSecondFactor(1, user, []byte("tell-nobody")); err != nil {
+					return err
+				}
+				return tx.TurnOnSecondFactor(1, user, 7, []string{"tell-nobody"})
+			}},
+			{"account.recovery_code_used", func(tx *store.Tx) error { _, err := tx.UseRecoveryCode(1, user, "tell-nobody"); return err }},
+			{"account.recovery_codes_made", func(tx *store.Tx) error { return tx.SetRecoveryCodes(1, user, []string{"tell-nobody"}) }},
+			{"account.second_factor_off", func(tx *store.Tx) error { return tx.RemoveSecondFactor(1, user) }},
+			{"account.sessions_ended", func(tx *store.Tx) error { return tx.EndSessions(1, user) }},
 			{"role.deleted", func(tx *store.Tx) error { return tx.DeleteRole(1, role.ID) }},
 			{"invitation.created", func(tx *store.Tx) error { return hidden(tx.AddInvitation(join)) }},
 			{"invitation.deleted", func(tx *store.Tx) error { return tx.DeleteInvitation(1, join.ID) }},
 			{"organization.updated", func(tx *store.Tx) error { return tx.SetOrganization(1, "2nd Battalion", "", "") }},
 			{"organization.updated", func(tx *store.Tx) error { return tx.SetAlerts(1, false, "", 3) }},
+			{"organization.updated", func(tx *store.Tx) error { return tx.SetSecondFactorRequired(1, true) }},
 			{"retention.updated", func(tx *store.Tx) error {
 				return tx.SetRetention(1, bugle.RetentionChoice{"events": {Days: &days}})
 			}},

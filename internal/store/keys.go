@@ -71,12 +71,12 @@ func findOrganization(ctx context.Context, c conn, id int64) (*bugle.Organizatio
 	return found, nil
 }
 
-const organizationColumns = "id, name, display_name_format, time_zone, created_us, alert_mail, alert_channel, disable_after_days, held_us, release"
+const organizationColumns = "id, name, display_name_format, time_zone, created_us, alert_mail, alert_channel, disable_after_days, held_us, release, second_factor_required"
 
 func scanOrganization(scan func(to ...any) error) (*bugle.Organization, error) {
 	var o bugle.Organization
 	var created, held int64
-	err := scan(&o.ID, &o.Name, &o.DisplayNameFormat, &o.TimeZone, &created, &o.AlertMail, &o.AlertChannel, &o.DisableAfterDays, &held, &o.Releasing)
+	err := scan(&o.ID, &o.Name, &o.DisplayNameFormat, &o.TimeZone, &created, &o.AlertMail, &o.AlertChannel, &o.DisableAfterDays, &held, &o.Releasing, &o.SecondFactorRequired)
 	o.CreatedAt, o.HeldAt = fromMicroseconds(created), fromMicroseconds(held)
 	return &o, err
 }

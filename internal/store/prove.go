@@ -148,7 +148,7 @@ func (p *prover) pages(table string, seen *int, page func(after, to int64) error
 	}
 }
 
-// secrets looks for webhooks and channels whose secrets do not open.
+// secrets looks for webhooks, channels and second factors whose secrets do not open.
 func (p *prover) secrets() error {
 	began := time.Now()
 	return p.store.eachSealed(p.ctx, func() {
@@ -156,9 +156,12 @@ func (p *prover) secrets() error {
 			p.pause(time.Since(began))
 		}
 		began = time.Now()
-	}, func(id int64, _ secrets.KeyID, _ bool, wrong error) {
-		if wrong != nil {
-			p.fault(id, id, "its secrets cannot be read: %v", wrong)
+	}, func(u Unreadable, _ secrets.KeyID, _ bool, wrong error) {
+		switch {
+		case wrong != nil && u.UserID != 0:
+			p.fault(u.UserID, 0, "the key of this user's second factor cannot be read: %v", wrong)
+		case wrong != nil:
+			p.fault(u.ID, u.ID, "its secrets cannot be read: %v", wrong)
 		}
 	})
 }

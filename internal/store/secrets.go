@@ -61,7 +61,7 @@ type SecretKey struct {
 	ID        secrets.KeyID
 	Main      bool // what is new is encrypted with it
 	CreatedAt time.Time
-	Secrets   int // how many webhooks and channels have secrets that it encrypts
+	Secrets   int // how many webhooks, channels and second factors have secrets that it encrypts
 	proof     []byte
 }
 
@@ -307,10 +307,22 @@ func (s *Store) CheckSecrets(ctx context.Context) error {
 const resealPage = 100
 
 // Reseal encrypts everything anew that is not encrypted with the main key, in small steps between which others work. It
-// returns how many webhooks and channels that were, and how many cannot be read. The step is told now and then how many are
+// returns how many webhooks, channels and second factors that were, and how many cannot be read. The step is told now and then how many are
 // done; nil: nobody is.
 func (s *Store) Reseal(ctx context.Context, step func(done int)) (done, failed int, err error) {
 	done, failed, err = s.resealAll(ctx, "w.sealed_key <> (SELECT key_id FROM secret_keys WHERE main)", step)
+	for after, n := int64(0), resealPage; err == nil && n == resealPage; {
+		var bad int
+		if err = s.Update(ctx, func(tx *Tx) (err error) {
+			after, n, bad, err = tx.resealSecondFactors(ctx, after)
+			return err
+		}); err == nil {
+			done, failed = done+n-bad, failed+bad
+		}
+		if n > 0 && step != nil {
+			step(done)
+		}
+	}
 	if err != nil {
 		return done, failed, fmt.Errorf("encrypt secrets anew: %w", err)
 	}
@@ -456,17 +468,21 @@ type SecretsStatus struct {
 	KeysError  error           // why the keys cannot be read; nil: they can
 }
 
-// Unreadable is a webhook or a channel whose secrets do not open.
+// Unreadable is a webhook, a channel or a second factor whose secrets do not open.
 type Unreadable struct {
-	ID             int64 // of the webhook, or of the lane of a channel
+	ID             int64 // of the webhook, or of the lane of a channel; 0: it is a second factor
+	UserID         int64 // whose second factor it is
 	OrganizationID int64
 	Channel        string // empty: a webhook
-	Name           string // of the webhook
+	Name           string // of the webhook or the user
 	Reason         string
 }
 
 // String says whose secrets they are.
 func (u Unreadable) String() string {
+	if u.UserID != 0 {
+		return fmt.Sprintf("the second factor of user %d %q of organization %d", u.UserID, u.Name, u.OrganizationID)
+	}
 	if u.Channel != "" {
 		return fmt.Sprintf("the channel %s of organization %d", u.Channel, u.OrganizationID)
 	}
@@ -493,7 +509,7 @@ func (s *Store) SecretsStatus(ctx context.Context) (SecretsStatus, error) {
 		status.KeysError = err
 	}
 	count := map[secrets.KeyID]int{}
-	err = s.eachSealed(ctx, nil, func(id int64, key secrets.KeyID, plain bool, wrong error) {
+	err = s.eachSealed(ctx, nil, func(u Unreadable, key secrets.KeyID, plain bool, wrong error) {
 		switch {
 		case plain:
 			status.Plain++
@@ -501,14 +517,19 @@ func (s *Store) SecretsStatus(ctx context.Context) (SecretsStatus, error) {
 		case wrong != nil:
 			status.Unreadable++
 			if len(status.First) < maxUnreadable {
-				status.First = append(status.First, Unreadable{ID: id, Reason: wrong.Error()})
+				u.Reason = wrong.Error()
+				status.First = append(status.First, u)
 			}
 		}
 		count[key]++
 	})
 	for i := range status.First {
 		u := &status.First[i]
-		if err == nil {
+		switch {
+		case err != nil:
+		case u.UserID != 0:
+			err = s.view().one(ctx, []any{&u.Name}, "SELECT name FROM users WHERE id = $1", u.UserID)
+		default:
 			err = s.view().one(ctx, []any{&u.OrganizationID, &u.Channel, &u.Name}, "SELECT organization_id, channel, name FROM webhooks WHERE id = $1", u.ID)
 		}
 		if errors.Is(err, bugle.ErrNotFound) {
@@ -534,41 +555,54 @@ func (s *Store) SecretsStatus(ctx context.Context) (SecretsStatus, error) {
 	return status, nil
 }
 
-// eachSealed opens the secrets of every webhook and channel, a page of rows at a time, and says of each whether they are
-// plain, or why they do not open.
-func (s *Store) eachSealed(ctx context.Context, paused func(), with func(id int64, key secrets.KeyID, plain bool, wrong error)) error {
+// eachSealed opens the secrets of every webhook, channel and second factor, a page of rows at a time, and says of each whether they are
+// plain, or why they do not open. Of what Unreadable has, only the ids are filled in.
+func (s *Store) eachSealed(ctx context.Context, paused func(), with func(u Unreadable, key secrets.KeyID, plain bool, wrong error)) error {
 	type row struct {
 		id, organizationID int64
 		key                secrets.KeyID
 		sealed             []byte
 	}
-	for after := int64(0); ; {
-		var rows []row
-		err := s.view().each(ctx, func(scan func(to ...any) error) error {
-			var r row
-			err := scan(&r.id, &r.organizationID, &r.key, &r.sealed)
-			rows = append(rows, r)
-			return err
-		}, "SELECT id, organization_id, sealed_key, sealed FROM webhooks WHERE id > $1 ORDER BY id LIMIT $2", after, provePage)
-		if err != nil {
-			return err
-		}
-		for _, r := range rows {
-			after = r.id
-			if r.key == 0 {
-				with(r.id, 0, true, nil)
-				continue
+	for _, table := range []struct {
+		query string
+		about func(organizationID, id int64) []byte
+		names func(r row) Unreadable
+	}{
+		{"SELECT id, organization_id, sealed_key, sealed FROM webhooks WHERE id > $1 ORDER BY id LIMIT $2", aboutWebhook,
+			func(r row) Unreadable { return Unreadable{ID: r.id, OrganizationID: r.organizationID} }},
+		{"SELECT user_id, organization_id, sealed_key, sealed FROM second_factors WHERE user_id > $1 ORDER BY user_id LIMIT $2", aboutSecondFactor,
+			func(r row) Unreadable { return Unreadable{UserID: r.id, OrganizationID: r.organizationID} }},
+	} {
+		for after, n := int64(0), provePage; n == provePage; {
+			var rows []row
+			err := s.view().each(ctx, func(scan func(to ...any) error) error {
+				var r row
+				err := scan(&r.id, &r.organizationID, &r.key, &r.sealed)
+				rows = append(rows, r)
+				return err
+			}, table.query, after, provePage)
+			if err != nil {
+				return err
 			}
-			_, wrong := s.seals.open(ctx, r.sealed, aboutWebhook(r.organizationID, r.id))
-			with(r.id, r.key, false, wrong)
-		}
-		if paused != nil {
-			paused()
-		}
-		if len(rows) < provePage || ctx.Err() != nil {
-			return ctx.Err()
+			n = len(rows)
+			for _, r := range rows {
+				after = r.id
+				if r.key == 0 {
+					with(table.names(r), 0, true, nil)
+					continue
+				}
+				_, wrong := s.seals.open(ctx, r.sealed, table.about(r.organizationID, r.id))
+				with(table.names(r), r.key, false, wrong)
+			}
+			if paused != nil {
+				paused()
+			}
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
 		}
 	}
+	return nil
 }
 
 // AddSecretKey adds a new key to the source, where it can be written to, and returns its id and the keys with it. Nothing is
@@ -655,7 +689,7 @@ func (s *Store) PruneSecretKeys(ctx context.Context) (removed []secrets.KeyID, l
 			err := scan(&id)
 			removed = append(removed, id)
 			return err
-		}, "DELETE FROM secret_keys WHERE NOT main AND key_id NOT IN (SELECT sealed_key FROM webhooks) RETURNING key_id")
+		}, "DELETE FROM secret_keys WHERE NOT main AND key_id NOT IN (SELECT sealed_key FROM webhooks UNION SELECT sealed_key FROM second_factors) RETURNING key_id")
 		slices.SortFunc(removed, cmp.Compare[secrets.KeyID])
 		if err != nil || len(removed) == 0 {
 			return err
@@ -683,7 +717,7 @@ func (s *Store) PruneSecretKeys(ctx context.Context) (removed []secrets.KeyID, l
 }
 
 // ResetSecrets gives up the secrets that do not open, for a database whose key is lost: such webhooks get a new secret, lose
-// their headers and are paused, such channels lose their settings. It needs a key, and makes one where it can.
+// their headers and are paused, such channels lose their settings, and accounts with such a second factor lose it. It needs a key, and makes one where it can.
 // It returns how many were reset.
 func (s *Store) ResetSecrets(ctx context.Context) (reset int, err error) {
 	s.seals.mu.Lock()
@@ -717,10 +751,10 @@ func (s *Store) ResetSecrets(ctx context.Context) (reset int, err error) {
 	if err != nil {
 		return 0, fmt.Errorf("reset secrets: %w", err)
 	}
-	var lost []int64
-	err = s.eachSealed(ctx, nil, func(id int64, _ secrets.KeyID, plain bool, wrong error) {
+	var lost []Unreadable
+	err = s.eachSealed(ctx, nil, func(u Unreadable, _ secrets.KeyID, plain bool, wrong error) {
 		if !plain && wrong != nil {
-			lost = append(lost, id)
+			lost = append(lost, u)
 		}
 	})
 	if err != nil {
@@ -728,9 +762,15 @@ func (s *Store) ResetSecrets(ctx context.Context) (reset int, err error) {
 	}
 	for page := range slices.Chunk(lost, resealPage) {
 		err := s.Update(ctx, func(tx *Tx) error {
-			for _, id := range page {
-				if err := tx.resetWebhook(ctx, id); err != nil {
-					return fmt.Errorf("reset the secrets of webhook %d: %w", id, err)
+			for _, u := range page {
+				var err error
+				if u.UserID == 0 {
+					err = tx.resetWebhook(ctx, u.ID)
+				} else {
+					err = tx.resetSecondFactor(u.OrganizationID, u.UserID)
+				}
+				if err != nil {
+					return fmt.Errorf("reset the secrets of %s: %w", u, err)
 				}
 			}
 			return nil
@@ -758,4 +798,13 @@ func (tx *Tx) resetWebhook(ctx context.Context, id int64) error {
 		w.Status = bugle.Paused
 	}
 	return tx.SaveWebhook(w)
+}
+
+// resetSecondFactor takes a second factor away whose key is lost, confirmed or not.
+func (tx *Tx) resetSecondFactor(organizationID, userID int64) error {
+	err := tx.RemoveSecondFactor(organizationID, userID)
+	if errors.Is(err, bugle.ErrNotFound) {
+		err = tx.exec("DELETE FROM second_factors WHERE organization_id = $1 AND user_id = $2", organizationID, userID)
+	}
+	return err
 }

@@ -36,6 +36,7 @@ type Tenant struct {
 	Role       int64            // that can do everything, and may be changed
 	Plain      int64            // another role, which nobody has
 	Invitation int64
+	Session    int64 // of the user
 	Key        int64
 	KeyText    string // may do everything
 	Welcome    string // the token of the invitation
@@ -232,6 +233,10 @@ func (o *Tenant) addPeople(tx *store.Tx, passwordHash string) (err error) {
 	if o.Welcome, err = tx.AddInvitation(i); err != nil {
 		return err
 	}
+	// It is not asked for: it was not confirmed.
+	if err := tx.BeginSecondFactor(o.ID, o.User(), []byte(o.Mark)); err != nil {
+		return err
+	}
 	key := &bugle.APIKey{OrganizationID: o.ID, UserID: o.User(), Name: o.Mark, Scopes: []string{"*"}}
 	o.KeyText, err = tx.AddKey(key)
 	o.Invitation, o.Key = i.ID, key.ID
@@ -258,6 +263,11 @@ func (o *Tenant) addRest(tx *store.Tx) error {
 	}{
 		{"INSERT INTO notifications (organization_id, user_id, message_id, channel, text, created_us) VALUES ($1, $2, $3, 'database', $4, $5) RETURNING id",
 			&o.Notice, []any{o.User(), o.Resources[personnel.Message.Name], o.Mark, now.UnixMicro()}},
+		{"INSERT INTO recovery_codes (organization_id, user_id, hash) VALUES ($1, $2, $3) RETURNING user_id", nil, []any{o.User(), []byte(o.Mark)}},
+		{"INSERT INTO sign_in_places (organization_id, user_id, kind, place, seen_us) VALUES ($1, $2, 'browser', $3, $4) RETURNING user_id",
+			nil, []any{o.User(), o.Mark, now.UnixMicro()}},
+		{"INSERT INTO sessions (organization_id, user_id, token_hash, data, expires_us, begun_us, seen_us, address, browser) VALUES ($1, $2, $3, $4, $5, $6, $7, '192.0.2.1', $8) RETURNING id",
+			&o.Session, []any{o.User(), []byte(o.Mark), []byte{}, now.Add(24 * time.Hour).UnixMicro(), now.UnixMicro(), now.UnixMicro(), o.Mark}},
 		{"INSERT INTO hold_digests (organization_id, webhook_id, event, deliveries, first_sequence, last_sequence) VALUES ($1, $2, $3, 1, 1, 1) RETURNING webhook_id",
 			nil, []any{o.Webhook, o.Mark}},
 		{"INSERT INTO removed_deliveries (webhook_id, removed, last_sequence, last_event_id) SELECT id, 0, 0, 0 FROM webhooks WHERE organization_id = $1 AND id = $2 RETURNING webhook_id",
@@ -296,10 +306,9 @@ func (o *Tenant) addRest(tx *store.Tx) error {
 	return tx.SetRetention(o.ID, bugle.RetentionChoice{"attempts": {Days: &days}})
 }
 
-// shared are the tables whose rows are of no organization: those about the server, and sessions, which are known by a
-// secret. rowsOf are those that belong to one by another table.
+// shared are the tables whose rows are of no organization: those about the server. rowsOf are those that belong to one by another table.
 var (
-	shared = []string{"goose_db_version", "schema_compatibility", "nodes", "slices", "secret_keys", "sessions", "stats_summed", "sending_hold", "sqlite_sequence", "sqlite_stat1", "row_counts"}
+	shared = []string{"goose_db_version", "schema_compatibility", "nodes", "slices", "secret_keys", "sign_in_waits", "stats_summed", "sending_hold", "sqlite_sequence", "sqlite_stat1", "row_counts"}
 	rowsOf = map[string]string{
 		"organizations":      "id = $1",
 		"webhook_events":     "webhook_id IN (SELECT id FROM webhooks WHERE organization_id = $1)",
