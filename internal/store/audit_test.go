@@ -189,8 +189,24 @@ func TestAudit_tellsEveryChangeAndNoSecret(t *testing.T) {
 		if len(server) != 2 || server[0].Action != "sending.held" || server[0].After != `{"reason":"a copy"}` || server[1].Action != "sending.released" {
 			t.Errorf("of the server there are %+v", server)
 		}
+		_, _, err = s.AddSecretKey(t.Context())
+		if err == nil {
+			_, _, err = s.UseSecretKey(t.Context(), 0)
+		}
+		if err == nil {
+			_, _, err = s.Reseal(t.Context(), nil)
+		}
+		if err == nil {
+			_, _, err = s.PruneSecretKeys(t.Context())
+		}
+		if err == nil {
+			_, err = s.ResetSecrets(t.Context())
+		}
+		if err != nil {
+			t.Error(err)
+		}
 		told := map[string]bool{}
-		for _, e := range append(server, audited(t, s, 1, store.AuditFilter{})...) {
+		for _, e := range append(audited(t, s, 0, store.AuditFilter{}), audited(t, s, 1, store.AuditFilter{})...) {
 			told[e.Action] = true
 			for _, secret := range secrets {
 				if text := fmt.Sprintf("%+v", e); strings.Contains(text, secret) {
