@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/buglehq/bugle/internal/spelling"
@@ -140,11 +141,54 @@ const (
 	maxPassword = 1024 // bytes
 )
 
-// commonPasswords are those that are tried first, of the length that passwords have.
-var commonPasswords = []string{"1234567890", "password12", "password123", "qwertyuiop", "1q2w3e4r5t", "0987654321", "iloveyou12", "administrator",
-	"letmein123", "welcome123", "changeme123", "passw0rd123", "qwerty12345", "aaaaaaaaaa", "1111111111", "0000000000",
-	"1234567891", "12345678910", "123456789a", "password01", "password1234", "passwordpassword", "qwerty1234", "qwerty123456", "1qaz2wsx3edc",
-	"q1w2e3r4t5", "abcdefghij", "abc1234567", "iloveyou123", "superman123", "football123", "baseball123", "trustno1trustno1"}
+// commonPasswords are those that are tried first, of the length that passwords have. There are few: of the ten thousand most common
+// passwords nearly all are shorter, and the others are mostly made of commonWords.
+var commonPasswords = []string{"1q2w3e4r5t6y", "q1w2e3r4t5y6", "1qaz2wsx3edc", "1qaz2wsx3edc4rfv", "zaq12wsxcde3", "qazwsxedcrfv", "abcd12345678", "abc123abc123",
+	"abcdef123456", "a1b2c3d4e5f6", "mypassword123", "iloveyouforever", "iloveyousomuch", "correcthorsebatterystaple", "correct horse battery staple", "lastcalloftheday",
+	"masturbation", "masterbating", "businessbabe", "contortionist", "pornographic", "scandinavian", "unbelievable", "manchesterunited", "blink182blink182"}
+
+// commonWords are what guessable passwords are made of, with digits and marks around them.
+var commonWords = []string{"password", "passwort", "motdepasse", "contrasena", "changeme", "changeit", "letmein", "welcome", "iloveyou", "qwerty", "qwertz", "azerty", "qwertyuiop",
+	"qwertzuiop", "asdfghjkl", "zxcvbnm", "administrator", "admin", "root", "secret", "geheim", "superman", "batman", "football", "baseball", "basketball", "dragon", "monkey", "master",
+	"sunshine", "princess", "shadow", "trustno", "starwars", "whatever", "michael", "jennifer", "jordan", "liverpool", "chelsea", "computer", "internet", "samsung", "google", "facebook", "discord",
+	"spring", "summer", "autumn", "winter", "sommer", "herbst", "fruehling", "monday", "friday", "january", "december", "bugle", "perscom", "mypassword", "test", "testing", "login", "user", "guest", "hello", "hallo"}
+
+// sequences are what fingers do without a thought.
+var sequences = []string{"01234567890123456789", "09876543210987654321", "abcdefghijklmnopqrstuvwxyz", "zyxwvutsrqponmlkjihgfedcba",
+	"qwertyuiop[]asdfghjkl;'zxcvbnm,./", "qwertyuiopasdfghjklzxcvbnm", "qwertzuiopasdfghjklyxcvbnm", "azertyuiopqsdfghjklmwxcvbn"}
+
+// disguises are characters that stand for letters.
+var disguises = strings.NewReplacer("0", "o", "1", "i", "3", "e", "4", "a", "5", "s", "7", "t", "@", "a", "$", "s", "!", "i")
+
+// isGuessable reports whether a password in small letters is one of those that are tried first: a known one, a common word with
+// digits and marks around it or again and again, a sequence, or of fewer than four characters that differ.
+func isGuessable(lower string) bool {
+	different := map[rune]bool{}
+	for _, r := range lower {
+		different[r] = true
+	}
+	if len(different) < 4 || slices.Contains(commonPasswords, lower) {
+		return true
+	}
+	noLetter := func(r rune) bool { return !unicode.IsLetter(r) }
+	for _, word := range []string{strings.TrimFunc(lower, noLetter), strings.TrimFunc(disguises.Replace(lower), noLetter), disguises.Replace(strings.TrimFunc(lower, noLetter))} {
+		for _, common := range commonWords {
+			if word != "" && strings.ReplaceAll(word, common, "") == "" {
+				return true
+			}
+		}
+	}
+	for _, sequence := range sequences {
+		if strings.Contains(sequence, lower) {
+			return true
+		}
+		// or one with some digits behind it
+		if start := strings.TrimRightFunc(lower, unicode.IsDigit); len(start) >= 6 && strings.Contains(sequence, start) {
+			return true
+		}
+	}
+	return false
+}
 
 // CheckPassword returns what is wrong with a new password of somebody, as an *InvalidError about the
 // field password.
@@ -158,7 +202,7 @@ func CheckPassword(password, name, email string) error {
 		return Invalid("password", "The password must not be longer than %d bytes.", maxPassword)
 	case lower == strings.ToLower(name) || lower == strings.ToLower(email) || lower == mailbox:
 		return Invalid("password", "The password must not be the name or the e-mail address.")
-	case slices.Contains(commonPasswords, lower):
+	case isGuessable(lower):
 		return Invalid("password", "This password is one of those that are tried first. Choose another.")
 	}
 	return nil

@@ -91,7 +91,7 @@ func TestCheckPassword(t *testing.T) {
 		{"several plain words", ""},
 		{"ten chars!", ""},
 		{"zehn Züge!", ""},
-		{strings.Repeat("x", 1024), ""},
+		{strings.Repeat("several ", 128), ""},
 		{"jane.roe@example.org", ""},
 		{"", "at least 10"},
 		{"nine char", "at least 10"},
