@@ -136,15 +136,17 @@ type Invitation struct {
 func (i *Invitation) Open(now time.Time) bool { return i.UsedAt.IsZero() && now.Before(i.ExpiresAt) }
 
 const (
-	minPassword = 10   // characters
+	minPassword = 12   // characters; passwords from before that was so are shorter
 	maxPassword = 1024 // bytes
 )
 
 // commonPasswords are those that are tried first, of the length that passwords have.
-var commonPasswords = []string{"1234567890", "password12", "password123", "qwertyuiop", "1q2w3e4r5t", "0987654321", "iloveyou12", "administrator",
-	"letmein123", "welcome123", "changeme123", "passw0rd123", "qwerty12345", "aaaaaaaaaa", "1111111111", "0000000000",
-	"1234567891", "12345678910", "123456789a", "password01", "password1234", "passwordpassword", "qwerty1234", "qwerty123456", "1qaz2wsx3edc",
-	"q1w2e3r4t5", "abcdefghij", "abc1234567", "iloveyou123", "superman123", "football123", "baseball123", "trustno1trustno1"}
+var commonPasswords = []string{"123456789012", "1234567890123", "012345678901", "098765432109", "123123123123", "111111111111", "000000000000", "aaaaaaaaaaaa",
+	"password1234", "password12345", "password123456", "passwordpassword", "mypassword123", "mypassword1234", "changeme1234", "changemechangeme",
+	"qwertyuiop12", "qwertyuiop123", "qwertyuiopas", "qwertyqwerty", "qwerty123456", "qwertyuiop[]", "asdfghjkl123", "1q2w3e4r5t6y", "q1w2e3r4t5y6", "1qaz2wsx3edc",
+	"1qaz2wsx3edc4rfv", "zaq12wsxcde3", "abcdefghijkl", "abcd12345678", "abc123abc123", "abcdef123456", "a1b2c3d4e5f6", "administrator", "administrator1",
+	"admin1234567", "adminadminadmin", "letmein12345", "letmeinletmein", "welcome12345", "welcome123456", "iloveyou1234", "iloveyouforever", "iloveyousomuch",
+	"passw0rd1234", "p@ssw0rd1234", "superman1234", "football1234", "baseball1234", "trustno1trustno1", "correcthorsebatterystaple", "dragondragon"}
 
 // CheckPassword returns what is wrong with a new password of somebody, as an *InvalidError about the
 // field password.
