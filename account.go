@@ -137,7 +137,7 @@ type Invitation struct {
 func (i *Invitation) Open(now time.Time) bool { return i.UsedAt.IsZero() && now.Before(i.ExpiresAt) }
 
 const (
-	minPassword = 10   // characters
+	minPassword = 12   // characters; passwords from before that was so are shorter
 	maxPassword = 1024 // bytes
 )
 

@@ -89,23 +89,23 @@ func wantProblem(t *testing.T, err error, field, part string) {
 func TestCheckPassword(t *testing.T) {
 	for _, test := range []struct{ password, part string }{
 		{"several plain words", ""},
-		{"ten chars!", ""},
-		{"zehn Züge!", ""},
+		{"twelve chars", ""},
+		{"zwölf Züge!!", ""},
 		{strings.Repeat("several ", 128), ""},
 		{"jane.roe@example.org", ""},
-		{"", "at least 10"},
-		{"nine char", "at least 10"},
-		{"üüüüüüüüü", "at least 10"}, // 9 characters in 18 bytes
+		{"", "at least 12"},
+		{"eleven char", "at least 12"},
+		{"üüüüüüüüüüü", "at least 12"}, // 11 characters in 22 bytes
 		{strings.Repeat("x", 1025), "1024 bytes"},
 		{"JANE.ROE@example.com", "name or the e-mail"},
 		{"Jane.of.Example", "name or the e-mail"},
-		{"jane.ROE.1", "name or the e-mail"},
-		{"Password123", "tried first"},
-		{"1234567890", "tried first"},
+		{"jane.ROE.123", "name or the e-mail"},
+		{"Password1234", "tried first"},
+		{"123456789012", "tried first"},
 	} {
 		email := "jane.roe@Example.com"
-		if test.password == "jane.ROE.1" {
-			email = "Jane.Roe.1@example.com"
+		if test.password == "jane.ROE.123" {
+			email = "Jane.Roe.123@example.com"
 		}
 		err := CheckPassword(test.password, "Jane.Of.Example", email)
 		if test.part != "" {
@@ -144,5 +144,21 @@ func TestInvitation_Open(t *testing.T) {
 		if got := purpose.Lasts(); got != want {
 			t.Errorf("a link for %s lasts %s, want %s", purpose, got, want)
 		}
+	}
+}
+
+// Who may change something of the configuration needs a second factor where an organization asks for one.
+func TestRole_Configures(t *testing.T) {
+	for permission, want := range map[string]bool{
+		AllPermissions: true, "update_webhook": true, "create_automation": true, "delete_api_key": true, "update_organization": true, "update_channel": true,
+		"create_account": true, "update_role": true, "": false, "view_webhook": false, "view_any_account": false, "update_webhook_log": false,
+		"create_rank_record": false, "update_user": false, "view_any_audit_log": false,
+	} {
+		if got := (&Role{Permissions: []string{permission}}).Configures(); got != want {
+			t.Errorf("%q: %t, want %t", permission, got, want)
+		}
+	}
+	if (*Role)(nil).Configures() {
+		t.Error("nobody's role configures")
 	}
 }

@@ -153,14 +153,14 @@ func TestUser_refuses(t *testing.T) {
 		{"create", "", []string{"--email", "jane@example.com", "--link"}, "has an account already"},
 		{"create", "", []string{"--email", "alex@example.com", "--name", "Alex", "--role", "Boss"}, `--role is "Boss": `},
 		{"create", "", []string{"--email", "alex@example.com", "--name", "Alex", "--organization", "9"}, "--organization is 9: "},
-		{"create", "short\n", []string{"--email", "alex@example.com", "--name", "Alex", "--password-stdin"}, "at least 10 characters"},
-		{"create", "Alex Carter\r\n", []string{"--email", "alex@example.com", "--name", "Alex Carter", "--password-stdin"}, "must not be the name"},
+		{"create", "short\n", []string{"--email", "alex@example.com", "--name", "Alex", "--password-stdin"}, "at least 12 characters"},
+		{"create", "Alexa Carter\r\n", []string{"--email", "alex@example.com", "--name", "Alexa Carter", "--password-stdin"}, "must not be the name"},
 		{"create", "", []string{"--email", "alex@example.com", "--name", "Alex", "--password-stdin", "--link"}, "can't be used together"},
 		{"create", "", []string{"--email", "alex@example.com", "--name", "Alex", "--link", "--public-url", "bugle.example.com"}, "--public-url is"},
 		{"passwd", "", nil, "--email"},
 		{"passwd", "", []string{"--email", "alex@example.com"}, "no account with the e-mail address alex@example.com"},
 		{"passwd", "", []string{"--email", "jane@example.com", "--organization", "9"}, "no account"},
-		{"passwd", "1234567890", []string{"--email", "jane@example.com", "--password-stdin"}, "tried first"},
+		{"passwd", "123456789012", []string{"--email", "jane@example.com", "--password-stdin"}, "tried first"},
 	} {
 		status, stdout, stderr := runBugle(t, test.stdin, append([]string{"user", test.command, "--database", database}, test.args...)...)
 		if status == 0 || stdout != "" && !strings.HasPrefix(stdout, "Usage") || !strings.Contains(stderr, test.want) {

@@ -259,7 +259,7 @@ type welcomePage struct {
 
 // welcomeInputs are what somebody is asked who comes by an invitation.
 func welcomeInputs(i *bugle.Invitation) []input {
-	password := input{Name: "password", Label: "Password", Kind: inputPassword, Required: true, AutoFill: "new-password", Reveal: true, Help: "At least 10 characters. A few words in a row make a good one."}
+	password := input{Name: "password", Label: "Password", Kind: inputPassword, Required: true, AutoFill: "new-password", Reveal: true, Help: "At least 12 characters. A few words in a row make a good one."}
 	if i.UserID != 0 {
 		return []input{password}
 	}
@@ -450,7 +450,7 @@ func accountInputs(a *bugle.Account) []input {
 func passwordInputs() []input {
 	return []input{
 		{Name: "current", Label: "Current password", Kind: inputPassword, Required: true, AutoFill: "current-password", Reveal: true},
-		{Name: "password", Label: "New password", Kind: inputPassword, Required: true, AutoFill: "new-password", Reveal: true, Help: "At least 10 characters. You are signed out everywhere else."},
+		{Name: "password", Label: "New password", Kind: inputPassword, Required: true, AutoFill: "new-password", Reveal: true, Help: "At least 12 characters. You are signed out everywhere else."},
 	}
 }
 

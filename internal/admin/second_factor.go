@@ -229,7 +229,7 @@ func (s *server) renderSetUp(v *visit, status int, f *form, key []byte) error {
 	}
 	p.Key = groups(signin.KeyText(key), 4)
 	var err error
-	if p.QR, err = qrPicture(signin.KeyURL(key, "Bugle "+v.organization.Name, v.account.Email)); err != nil {
+	if p.QR, err = qrPicture(signin.KeyURL(key, "Bugle "+cut(maxIssuer, v.organization.Name), v.account.Email)); err != nil {
 		return err
 	}
 	p.Inputs = v.proofInputs(f, "The six digits that the app shows now.")
@@ -248,15 +248,17 @@ func groups(text string, n int) string {
 	return b.String()
 }
 
-// maxPictured is how much of a text a picture can hold that is still easy to read by a phone.
-const maxPictured = 500
+const (
+	maxIssuer   = 40  // characters of the organization's name that an authenticator shows
+	maxPictured = 500 // bytes of a text, of which a picture is still easy to read for a phone
+)
 
 // qrPicture draws a text as a QR code, with the margin of four modules that readers need.
 func qrPicture(text string) (template.HTML, error) {
 	if len(text) > maxPictured {
-		return "", nil // an organization with a very long name: the key can be typed
+		return "", nil // a very long e-mail address: the key can be typed
 	}
-	code, err := qr.Encode(text, qr.M, qr.Auto)
+	code, err := qr.Encode(text, qr.L, qr.Auto) // a screen is clean: the fewer modules, the easier to read
 	if err != nil {
 		return "", fmt.Errorf("draw the key: %w", err)
 	}
@@ -325,7 +327,7 @@ func (s *server) confirmSecondFactor(v *visit) error {
 }
 
 func (s *server) showRecoveryCodes(v *visit, codes []string) error {
-	p := &secondFactorPage{frame: v.newFrame("Recovery codes", "")}
+	p := &secondFactorPage{frame: v.newFrame("Recovery codes", ""), Requested: v.mustSetUp}
 	p.Narrow, p.Bare = true, v.mustSetUp
 	for _, code := range codes {
 		p.Codes = append(p.Codes, signin.GroupCode(code))

@@ -260,3 +260,23 @@ func TestSecondFactor_removedByAnAdmin(t *testing.T) {
 	p.may("view_any_account", "update_account")
 	p.post(path, nil, http.StatusForbidden)
 }
+
+// A picture of modules has a margin, and a text that is too long for one has none: the key can be typed.
+func TestQRPicture(t *testing.T) {
+	picture, err := qrPicture("otpauth://totp/x")
+	if err != nil || !strings.Contains(string(picture), `viewBox="0 0 29 29"`) || !strings.Contains(string(picture), "M4 4h1v1h-1z") || strings.Contains(string(picture), "M3 ") {
+		t.Errorf("the picture is %.300s, %v", picture, err)
+	}
+	if picture, err = qrPicture(strings.Repeat("x", maxPictured+1)); picture != "" || err != nil {
+		t.Errorf("of a long text it is %.50s, %v", picture, err)
+	}
+}
+
+func TestWaitText(t *testing.T) {
+	for d, want := range map[time.Duration]string{0: "1 second", time.Second: "1 second", 5 * time.Second: "5 seconds", 91 * time.Second: "2 minutes", 15 * time.Minute: "15 minutes",
+		14*time.Minute + 1: "15 minutes", 90 * time.Minute: "90 minutes", 2 * time.Hour: "2 hours", 24*time.Hour - 1: "24 hours"} {
+		if got := waitText(d); got != want {
+			t.Errorf("%s is %s, want %s", d, got, want)
+		}
+	}
+}
