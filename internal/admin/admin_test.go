@@ -40,7 +40,7 @@ func (r route) address() (method, path string) {
 }
 
 // ownPages are the routes that ask for no permission: what is one's own, and what asks by itself.
-var ownPages = []string{"GET /{$}", "POST /logout", "GET /account", "POST /account", "POST /account/password", "GET /notifications", "POST /notifications/read",
+var ownPages = []string{"GET /{$}", "POST /logout", "GET /account", "POST /account", "POST /account/password", "POST /account/unlink", "GET /notifications", "POST /notifications/read",
 	"POST /automations/preview", "GET /automations/complete", "GET /automations/reference"}
 
 // Each page of the panel is refused to those whose role allows nothing, and leads those to the sign-in who have not

@@ -43,6 +43,7 @@ func newSessions(s *store.Store, o Options) *scs.SessionManager {
 func (s *server) entrance() {
 	s.open("GET /login", s.showSignIn)
 	s.open("POST /login", s.doSignIn)
+	s.singleSignOn()
 	s.page("POST /logout", "", s.signOut)
 	s.open("GET /welcome/{token}", s.showWelcome)
 	s.open("POST /welcome/{token}", s.welcome)
@@ -62,6 +63,7 @@ type signInPage struct {
 	Kept    url.Values // what was posted when it had
 	KeptFor string     // and where to
 	Mail    bool       // passwords can be reset by mail
+	SSO     *ssoButton // nil: there is no single sign-on
 }
 
 func signInInputs() []input {
@@ -84,11 +86,11 @@ func (v *visit) signInFirst() {
 		http.Redirect(v.w, v.Request, "/login?"+url.Values{"next": {at}}.Encode(), http.StatusSeeOther)
 		return
 	}
-	p := &signInPage{frame: v.newFrame("Sign in", ""), Form: newForm(nil), Ended: true, KeptFor: at}
+	p := &signInPage{frame: v.newFrame("Sign in", ""), Form: newForm(nil), Ended: true, KeptFor: at, SSO: v.server.ssoButton("/")}
 	if !strings.HasPrefix(v.Header.Get("Content-Type"), "multipart/") && v.ParseForm() == nil {
 		p.Kept = v.PostForm
 	}
-	p.Inputs = p.Form.fill(signInInputs())
+	p.Inputs = v.server.noPasswords(p.Form.fill(signInInputs()))
 	if err := v.render(http.StatusUnauthorized, "signin.html", p); err != nil {
 		v.fail(err)
 	}
@@ -112,7 +114,7 @@ func (s *server) showSignIn(v *visit) error {
 }
 
 func (s *server) renderSignIn(v *visit, status int, f *form, next string) error {
-	p := &signInPage{frame: v.newFrame("Sign in", ""), Form: f, Next: next, KeptFor: f.Get("_to")}
+	p := &signInPage{frame: v.newFrame("Sign in", ""), Form: f, Next: next, KeptFor: f.Get("_to"), SSO: s.ssoButton(next)}
 	p.Inputs = f.fill(signInInputs())
 	p.Kept = kept(f)
 	p.Ended = p.KeptFor != ""
@@ -139,6 +141,9 @@ type resumePage struct {
 }
 
 func (s *server) doSignIn(v *visit) error {
+	if s.o.SSO.Only() {
+		return errNoPasswords
+	}
 	f, err := v.form()
 	if err != nil {
 		return err
@@ -169,6 +174,11 @@ func (s *server) doSignIn(v *visit) error {
 
 // enter begins a session.
 func (v *visit) enter(account *bugle.Account) error {
+	return v.begin(account, func(tx *store.Tx) error { return tx.NoteSignIn(account.OrganizationID, account.UserID) })
+}
+
+// begin begins a session, and notes that it began.
+func (v *visit) begin(account *bugle.Account, note func(*store.Tx) error) error {
 	sessions := v.server.sessions
 	if err := sessions.RenewToken(v.Context()); err != nil {
 		return err
@@ -176,9 +186,7 @@ func (v *visit) enter(account *bugle.Account) error {
 	sessions.Put(v.Context(), sessionUser, account.UserID)
 	sessions.Put(v.Context(), sessionOrganization, account.OrganizationID)
 	sessions.Put(v.Context(), sessionSince, v.server.now().UnixMicro())
-	return v.server.store.Update(v.Context(), func(tx *store.Tx) error {
-		return tx.NoteSignIn(account.OrganizationID, account.UserID)
-	})
+	return v.server.store.Update(v.Context(), note)
 }
 
 func (s *server) signOut(v *visit) error {
@@ -203,6 +211,7 @@ type welcomePage struct {
 	Inputs     []input
 	Invitation *bugle.Invitation
 	Token      string
+	SSO        *ssoButton // nil: there is no single sign-on
 }
 
 // welcomeInputs are what somebody is asked who comes by an invitation.
@@ -228,6 +237,9 @@ func (s *server) showWelcome(v *visit) error {
 	if err != nil {
 		return s.noWelcome(v, err)
 	}
+	if i.Purpose == bugle.ResetInvitation && s.o.SSO.Only() {
+		return errNoPasswords
+	}
 	return s.renderWelcome(v, http.StatusOK, newForm(nil), i)
 }
 
@@ -244,7 +256,7 @@ func (s *server) renderWelcome(v *visit, status int, f *form, i *bugle.Invitatio
 	if i.Purpose == bugle.ResetInvitation {
 		title = "Choose a new password"
 	}
-	p := &welcomePage{frame: v.newFrame(title, ""), Form: f, Inputs: f.fill(welcomeInputs(i)), Invitation: i, Token: v.PathValue("token")}
+	p := &welcomePage{frame: v.newFrame(title, ""), Form: f, Inputs: s.noPasswords(f.fill(welcomeInputs(i))), Invitation: i, Token: v.PathValue("token"), SSO: s.ssoButton("/")}
 	p.Bare = true
 	return v.render(status, "welcome.html", p)
 }
@@ -254,6 +266,10 @@ func (s *server) welcome(v *visit) error {
 	i, err := s.store.InvitationByToken(v.Context(), token)
 	if err != nil {
 		return s.noWelcome(v, err)
+	}
+	withPassword := !s.o.SSO.Only()
+	if i.Purpose == bugle.ResetInvitation && !withPassword {
+		return errNoPasswords
 	}
 	f, err := v.form()
 	if err != nil {
@@ -270,8 +286,10 @@ func (s *server) welcome(v *visit) error {
 		}
 		name, email = account.Name, account.Email
 	}
-	if err := bugle.CheckPassword(f.Get("password"), name, email); !f.take(err) && err != nil {
-		return err
+	if withPassword {
+		if err := bugle.CheckPassword(f.Get("password"), name, email); !f.take(err) && err != nil {
+			return err
+		}
 	}
 	organization := strings.TrimSpace(f.Get("organization"))
 	if i.Purpose == bugle.SetupInvitation && organization == "" {
@@ -280,9 +298,11 @@ func (s *server) welcome(v *visit) error {
 	if f.Failed() {
 		return s.renderWelcome(v, http.StatusUnprocessableEntity, f, i)
 	}
-	hash, err := signin.Hash(f.Get("password")) // slow, and so outside of the transaction
-	if err != nil {
-		return err
+	hash := ""
+	if withPassword {
+		if hash, err = signin.Hash(f.Get("password")); err != nil { // slow, and so outside of the transaction
+			return err
+		}
 	}
 	var account *bugle.Account
 	err = s.store.Update(v.Context(), func(tx *store.Tx) (err error) {
@@ -301,6 +321,10 @@ func (s *server) welcome(v *visit) error {
 	}
 	if err != nil {
 		return err
+	}
+	if !withPassword {
+		v.flash("success", "Your account is made. Sign in to it.")
+		return v.redirect("/login")
 	}
 	if err := v.enter(account); err != nil {
 		return err
@@ -353,6 +377,9 @@ type forgotPage struct {
 }
 
 func (s *server) showForgot(v *visit) error {
+	if s.o.SSO.Only() {
+		return errNoPasswords
+	}
 	return s.renderForgot(v, http.StatusOK, newForm(nil), false)
 }
 
@@ -365,6 +392,9 @@ func (s *server) renderForgot(v *visit, status int, f *form, sent bool) error {
 
 // forgot sends a link to whoever has an account with the e-mail address, and says the same if nobody has.
 func (s *server) forgot(v *visit) error {
+	if s.o.SSO.Only() {
+		return errNoPasswords
+	}
 	f, err := v.form()
 	if err != nil {
 		return err
@@ -385,9 +415,10 @@ func (s *server) forgot(v *visit) error {
 
 type accountPage struct {
 	frame
-	Form     *form
-	Inputs   []input
-	Password []input
+	Form       *form
+	Inputs     []input
+	Password   []input // none: nobody signs in by one
+	Identities []bugle.Identity
 }
 
 func accountInputs(a *bugle.Account) []input {
@@ -405,7 +436,11 @@ func passwordInputs() []input {
 func (s *server) showAccount(v *visit) error { return s.renderAccount(v, http.StatusOK, newForm(nil)) }
 
 func (s *server) renderAccount(v *visit, status int, f *form) error {
-	p := &accountPage{frame: v.newFrame("Your account", ""), Form: f, Inputs: f.fill(accountInputs(v.account)), Password: f.fill(passwordInputs())}
+	identities, err := s.store.Identities(v.Context(), v.actor.OrganizationID, v.actor.UserID)
+	if err != nil {
+		return err
+	}
+	p := &accountPage{frame: v.newFrame("Your account", ""), Form: f, Inputs: f.fill(accountInputs(v.account)), Password: s.noPasswords(f.fill(passwordInputs())), Identities: identities}
 	p.Narrow = true
 	for i := range p.Password {
 		p.Password[i].Value = ""
@@ -440,6 +475,9 @@ func checkTimeZone(name string) string {
 }
 
 func (s *server) changePassword(v *visit) error {
+	if s.o.SSO.Only() {
+		return errNoPasswords
+	}
 	f, err := v.form()
 	if err != nil {
 		return err
