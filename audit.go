@@ -130,8 +130,11 @@ func MaskURL(text string) string {
 // one client can have. What is no IP address is returned as it is.
 func Network(address string) string {
 	addr, err := netip.ParseAddr(address)
-	if err != nil || addr.Unmap().Is4() {
+	if err != nil {
 		return address
+	}
+	if addr = addr.Unmap(); addr.Is4() {
+		return addr.String()
 	}
 	return netip.PrefixFrom(addr.WithZone(""), 64).Masked().String()
 }

@@ -94,7 +94,7 @@ func (c *doctorCommand) Run(ctx context.Context, out *output) error {
 
 // configuration looks at what bugle serve would be told by the environment.
 func (c *doctorCommand) configuration(e *examination) {
-	known := variables()
+	known := append(variables(), clientSecret)
 	for _, setting := range os.Environ() {
 		name, _, _ := strings.Cut(setting, "=")
 		if !strings.HasPrefix(name, "BUGLE_") || strings.HasPrefix(name, "BUGLE_TEST_") || slices.Contains(known, name) {

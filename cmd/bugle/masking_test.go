@@ -24,7 +24,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/buglehq/bugle/internal/admin"
 	"github.com/buglehq/bugle/internal/signin"
+	"github.com/buglehq/bugle/internal/ssotest"
 )
 
 // A masking keeps the secrets of a test, and everything that the program has given away.
@@ -103,6 +105,67 @@ func (m *masking) do(client *http.Client, r *http.Request) (int, []byte) {
 	path, _, _ := strings.Cut(r.URL.Path, "?")
 	m.emit(fmt.Sprintf("the answer %d of %s %s", answer.StatusCode, r.Method, path), append(all.Bytes(), text...))
 	return answer.StatusCode, text
+}
+
+// singleSignOn signs somebody in by a provider, and tries what fails.
+func (m *masking) singleSignOn(p *process, provider *ssotest.Provider) {
+	m.t.Helper()
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	browser := &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	goOn := func(to string) string {
+		m.t.Helper()
+		answer, err := browser.Get(to)
+		if err != nil {
+			m.t.Fatal(err)
+		}
+		answer.Body.Close()
+		return answer.Header.Get("Location")
+	}
+	callback, err := url.Parse(p.url + admin.SSOCallback)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	arrive := func(change func(url.Values)) {
+		m.t.Helper()
+		back, err := url.Parse(goOn(goOn(p.url + "/login/sso")))
+		if err != nil {
+			m.t.Fatal(err)
+		}
+		query := back.Query()
+		change(query)
+		for _, c := range jar.Cookies(callback) {
+			m.secret("the cookie of single sign-on "+c.Value, c.Value)
+		}
+		for range 2 { // the second time it is used
+			r, err := http.NewRequest("GET", callback.String()+"?"+query.Encode(), nil)
+			if err != nil {
+				m.t.Fatal(err)
+			}
+			m.do(browser, r)
+		}
+		for _, c := range jar.Cookies(callback) {
+			m.secret("the session of single sign-on "+c.Value, c.Value)
+		}
+	}
+	arrive(func(url.Values) {})
+	if len(m.emitted["the answer 303 of GET "+admin.SSOCallback]) == 0 {
+		m.t.Error("nobody is signed in by the provider")
+	}
+	arrive(func(q url.Values) { q.Set("code", m.secret("a code that is none", "code-that-is-none-4711")) })
+	provider.Spoil(func(_, claims map[string]any) { claims["nonce"] = m.secret("another nonce", "nonce-that-is-another") }, nil)
+	arrive(func(url.Values) {})
+	provider.Spoil(nil, func(token string) string { return "x" + token })
+	arrive(func(url.Values) {})
+	provider.Spoil(nil, nil)
+	for i, given := range provider.Given() {
+		m.secret(fmt.Sprintf("code, token, state, nonce or verifier %d", i), given)
+	}
+	if len(provider.Given()) < 15 {
+		m.t.Errorf("the provider has given %d codes and tokens", len(provider.Given()))
+	}
 }
 
 // api asks the API.
@@ -243,6 +306,12 @@ func TestProgram_masksSecrets(t *testing.T) {
 	database := "sqlite:" + filepath.Join(data, "bugle.db")
 	_, stdout, _ := runBugle(t, "", "key", "create", "--database", database, "--name", "test", "--scope", "*")
 	key := m.secret("the API key", strings.TrimSpace(stdout))
+	provider := ssotest.Start(t, time.Now)
+	provider.Is("4711", map[string]any{"email": "jane@example.com", "email_verified": true})
+	t.Setenv("BUGLE_PUBLIC_URL", "http://bugle.test")
+	t.Setenv("BUGLE_OIDC_ISSUER", provider.URL)
+	t.Setenv("BUGLE_OIDC_CLIENT_ID", ssotest.ClientID)
+	t.Setenv("BUGLE_OIDC_CLIENT_SECRET", m.secret("the client's secret at the provider", ssotest.Secret))
 	p := startServer(t, database, "--log-level", "debug", "--log-format", "text")
 	keyFile := filepath.Join(data, "secrets.key")
 	keyset, err := os.ReadFile(keyFile)
@@ -310,6 +379,7 @@ func TestProgram_masksSecrets(t *testing.T) {
 	_, text = post(browser, "/login/code", url.Values{"code": {factor[0]}})
 	m.emit("the page after a recovery code", []byte(text))
 	session("the session after a code")
+	m.singleSignOn(p, provider)
 	role := count(t, database, "SELECT MIN(id) FROM roles")
 	_, text = post(browser, "/accounts/invite", url.Values{"email": {"sam@example.com"}, "name": {"Sam Poe"}, "role": {fmt.Sprint(role)}})
 	invited := link.FindStringSubmatch(text)

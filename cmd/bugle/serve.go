@@ -25,6 +25,7 @@ import (
 	"github.com/buglehq/bugle/internal/observe"
 	"github.com/buglehq/bugle/internal/retention"
 	"github.com/buglehq/bugle/internal/secrets"
+	"github.com/buglehq/bugle/internal/sso"
 	"github.com/buglehq/bugle/internal/store"
 	"github.com/buglehq/bugle/internal/tracing"
 )
@@ -35,6 +36,7 @@ type serveCommand struct {
 	logging
 	profiling
 	egress
+	singleSignOn
 	Storage        string        `help:"Folder of uploaded files; the folder storage beside the database file unless set, or bugle-data/storage with PostgreSQL. Nodes have to share it." placeholder:"FOLDER" env:"BUGLE_STORAGE"`
 	Listen         string        `help:"Address to listen on." default:"127.0.0.1:8080" env:"BUGLE_LISTEN"`
 	PublicURL      string        `help:"Address under which others reach this server, for links in answers and payloads; http:// and --listen unless set." name:"public-url" placeholder:"URL" env:"BUGLE_PUBLIC_URL"`
@@ -96,6 +98,9 @@ func (c *serveCommand) Validate() error {
 	if _, err := c.egress.proxy(); err != nil {
 		errs = append(errs, err)
 	}
+	if err := c.singleSignOn.check(c.PublicURL); err != nil {
+		errs = append(errs, err)
+	}
 	_, err := tracing.Configured()
 	return errors.Join(append(errs, err, c.profiling.check(), checkNode(c.Node), checkPublicURL(c.PublicURL))...)
 }
@@ -140,13 +145,18 @@ func (c *serveCommand) Run(ctx context.Context, out *output) error {
 		return err
 	}
 	defer stopProfiles()
+	provider, closeProvider, err := c.singleSignOn.provider(c.PublicURL, c.AllowTarget, c.DenyTarget, proxy, out.Clock)
+	if err != nil {
+		return err
+	}
+	defer closeProvider()
 	tracer, stopTracing, err := newTracer(ctx, c.Node, c.DenyTarget, proxy, log)
 	if err != nil {
 		return err
 	}
 	defer stopTracing()
 	return serve(ctx, serverConfig{
-		tracer: tracer, database: c.Database, secrets: c.SecretsKey.Source, storage: c.Storage, listener: listener, publicURL: c.PublicURL, proxies: proxies, guard: guard, role: c.Role, node: c.Node, keepTables: !c.Migrate,
+		tracer: tracer, sso: provider, database: c.Database, secrets: c.SecretsKey.Source, storage: c.Storage, listener: listener, publicURL: c.PublicURL, proxies: proxies, guard: guard, role: c.Role, node: c.Node, keepTables: !c.Migrate,
 		clock: out.Clock, keyLimit: c.RateLimit, guestLimit: c.GuestRateLimit, retention: keep, quotas: quotas, retentionEvery: c.RetentionEvery, proveEvery: c.ProveEvery, log: log,
 		started: func(s *store.Store) error {
 			log.Info("listening", "url", "http://"+listener.Addr().String(), "version", version(), "database", store.ShownName(c.Database))
@@ -196,6 +206,7 @@ type serverConfig struct {
 	log            *slog.Logger
 	onAttempt      func(delivery.AttemptReport)
 	tracer         *tracing.Tracer          // nil: none
+	sso            *sso.Provider            // nil: none
 	started        func(*store.Store) error // once the server answers; not to block
 }
 
@@ -292,7 +303,7 @@ func serve(ctx context.Context, c serverConfig) error {
 	rest := api.New(db, api.Options{Clock: clock, KeyUses: keyUses, Metrics: metrics, Ready: ready, Log: c.log, PublicURL: c.publicURL, UserAgent: userAgent(), KeyLimit: c.keyLimit,
 		GuestLimit: c.guestLimit, Files: uploads, Guard: c.guard})
 	panel := admin.New(db, admin.Options{Clock: clock, Log: c.log, PublicURL: c.publicURL, UserAgent: userAgent(), Files: uploads,
-		Scopes: api.Scopes(), Guard: c.guard, Mailer: client, Retention: c.retention})
+		Scopes: api.Scopes(), Guard: c.guard, Mailer: client, SSO: c.sso, Retention: c.retention})
 	handler := pages(rest, panel)
 	if c.role == roleWorker {
 		handler = onlyHealth(rest)

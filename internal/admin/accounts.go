@@ -44,6 +44,7 @@ type accountsPage struct {
 	Roles       []*bugle.Role // that the visitor may give
 	Invitations []*bugle.Invitation
 	RoleNames   map[int64]string
+	Passwords   bool // people sign in by them
 	Filters     []filter
 	Pager       pager
 }
@@ -92,7 +93,7 @@ func (s *server) listAccounts(v *visit) error {
 	if err != nil {
 		return err
 	}
-	p := &accountsPage{frame: v.newFrame("Accounts", "accounts"), Invitations: invitations.Items, RoleNames: map[int64]string{}, Pager: pagerOf(v, page),
+	p := &accountsPage{frame: v.newFrame("Accounts", "accounts"), Passwords: !s.o.SSO.Only(), Invitations: invitations.Items, RoleNames: map[int64]string{}, Pager: pagerOf(v, page),
 		Filters: []filter{v.filterText("q", "Search", "Name or email")}}
 	p.Lead = "Who may sign in, and what they may do."
 	for _, r := range roles {
@@ -267,6 +268,9 @@ func (s *server) disableAccount(disabled bool) handler {
 }
 
 func (s *server) resetAccount(v *visit) error {
+	if s.o.SSO.Only() {
+		return errNoPasswords
+	}
 	var token, name string
 	err := s.changeAccount(v, "", func(tx *store.Tx, a *bugle.Account) (err error) {
 		name = a.Name

@@ -23,6 +23,7 @@ import (
 	"github.com/buglehq/bugle/internal/dispatch"
 	"github.com/buglehq/bugle/internal/files"
 	"github.com/buglehq/bugle/internal/signin"
+	"github.com/buglehq/bugle/internal/sso"
 	"github.com/buglehq/bugle/internal/store"
 	"github.com/buglehq/bugle/internal/tracing"
 )
@@ -37,6 +38,7 @@ type Options struct {
 	Scopes    []string        // that API keys may have
 	Mailer    Mailer          // of links to new passwords; nil: none are sent
 	Guard     *delivery.Guard // of outgoing calls, to show what it allows; nil: not shown
+	SSO       *sso.Provider   // by which people sign in; nil: by passwords alone
 	Retention bugle.Retention // of the log, where an organization has not decided
 }
 

@@ -40,7 +40,7 @@ func (r route) address() (method, path string) {
 }
 
 // ownPages are the routes that ask for no permission: what is one's own, and what asks by itself.
-var ownPages = []string{"GET /{$}", "POST /logout", "GET /account", "POST /account", "POST /account/password", "GET /notifications", "POST /notifications/read",
+var ownPages = []string{"GET /{$}", "POST /logout", "GET /account", "POST /account", "POST /account/password", "POST /account/unlink", "GET /notifications", "POST /notifications/read",
 	"GET /account/second-factor", "POST /account/second-factor/begin", "POST /account/second-factor/confirm", "POST /account/second-factor/codes",
 	"POST /account/second-factor/off", "POST /account/sessions/{id}/end", "POST /account/sessions/end-others",
 	"POST /automations/preview", "GET /automations/complete", "GET /automations/reference"}

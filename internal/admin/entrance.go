@@ -45,6 +45,7 @@ func (s *server) entrance() {
 	s.open("POST /login", s.doSignIn)
 	s.open("GET /login/code", s.showCode)
 	s.open("POST /login/code", s.checkCode)
+	s.singleSignOn()
 	s.page("POST /logout", "", s.signOut)
 	s.open("GET /welcome/{token}", s.showWelcome)
 	s.open("POST /welcome/{token}", s.welcome)
@@ -64,6 +65,7 @@ type signInPage struct {
 	Kept    url.Values // what was posted when it had
 	KeptFor string     // and where to
 	Mail    bool       // passwords can be reset by mail
+	SSO     *ssoButton // nil: there is no single sign-on
 }
 
 func signInInputs() []input {
@@ -86,11 +88,11 @@ func (v *visit) signInFirst() {
 		http.Redirect(v.w, v.Request, "/login?"+url.Values{"next": {at}}.Encode(), http.StatusSeeOther)
 		return
 	}
-	p := &signInPage{frame: v.newFrame("Sign in", ""), Form: newForm(nil), Ended: true, KeptFor: at}
+	p := &signInPage{frame: v.newFrame("Sign in", ""), Form: newForm(nil), Ended: true, KeptFor: at, SSO: v.server.ssoButton("/")}
 	if !strings.HasPrefix(v.Header.Get("Content-Type"), "multipart/") && v.ParseForm() == nil {
 		p.Kept = v.PostForm
 	}
-	p.Inputs = p.Form.fill(signInInputs())
+	p.Inputs = v.server.noPasswords(p.Form.fill(signInInputs()))
 	if err := v.render(http.StatusUnauthorized, "signin.html", p); err != nil {
 		v.fail(err)
 	}
@@ -114,7 +116,7 @@ func (s *server) showSignIn(v *visit) error {
 }
 
 func (s *server) renderSignIn(v *visit, status int, f *form, next string) error {
-	p := &signInPage{frame: v.newFrame("Sign in", ""), Form: f, Next: next, KeptFor: f.Get("_to")}
+	p := &signInPage{frame: v.newFrame("Sign in", ""), Form: f, Next: next, KeptFor: f.Get("_to"), SSO: s.ssoButton(next)}
 	p.Inputs = f.fill(signInInputs())
 	p.Kept = kept(f)
 	p.Ended = p.KeptFor != ""
@@ -141,6 +143,9 @@ type resumePage struct {
 }
 
 func (s *server) doSignIn(v *visit) error {
+	if s.o.SSO.Only() {
+		return errNoPasswords
+	}
 	f, err := v.form()
 	if err != nil {
 		return err
@@ -157,7 +162,7 @@ func (s *server) doSignIn(v *visit) error {
 	case err != nil:
 		return err
 	}
-	return s.letIn(v, account, onwardOf(f))
+	return s.letIn(v, account, "", onwardOf(f))
 }
 
 // An onward is where somebody goes once he is in.
@@ -172,10 +177,10 @@ func onwardOf(f *form) onward {
 }
 
 // letIn goes on once it is known who somebody is, by a password, a link or another server: it asks for his second factor if he has one, and else begins
-// a session. Every way in ends here. It answers the request.
-func (s *server) letIn(v *visit, account *bugle.Account, to onward) error {
+// a session. Every way in ends here. The issuer is the provider that has said it; empty: none has. It answers the request.
+func (s *server) letIn(v *visit, account *bugle.Account, issuer string, to onward) error {
 	if account.SecondFactorSince.IsZero() {
-		return s.admit(v, account, to)
+		return s.admit(v, account, issuer, to)
 	}
 	if err := s.sessions.RenewToken(v.Context()); err != nil {
 		return err
@@ -183,12 +188,13 @@ func (s *server) letIn(v *visit, account *bugle.Account, to onward) error {
 	s.sessions.Put(v.Context(), sessionWaiting, account.UserID)
 	s.sessions.Put(v.Context(), sessionWaitingOf, account.OrganizationID)
 	s.sessions.Put(v.Context(), sessionWaitingSince, s.now().UnixMicro())
+	s.sessions.Put(v.Context(), sessionWaitingBy, issuer)
 	return s.renderCode(v, http.StatusOK, newForm(nil), to)
 }
 
 // admit begins the session of somebody who has shown all that is asked for.
-func (s *server) admit(v *visit, account *bugle.Account, to onward) error {
-	if err := v.enter(account); err != nil {
+func (s *server) admit(v *visit, account *bugle.Account, issuer string, to onward) error {
+	if err := v.enter(account, issuer); err != nil {
 		return err
 	}
 	if to.To != "" {
@@ -199,15 +205,18 @@ func (s *server) admit(v *visit, account *bugle.Account, to onward) error {
 	return v.redirect(local(to.Next))
 }
 
-// enter begins a session and notes that somebody has signed in.
-func (v *visit) enter(account *bugle.Account) error {
+// enter begins a session and notes that somebody has signed in, if a provider has said who he is by which.
+func (v *visit) enter(account *bugle.Account, issuer string) error {
 	if err := v.begin(account); err != nil {
 		return err
 	}
 	var place store.NewPlace
 	err := v.server.store.Update(v.Context(), func(tx *store.Tx) (err error) {
-		if place, err = tx.NotePlace(account.OrganizationID, account.UserID, signin.Network(address(v.Request)), browserName(v.UserAgent())); err != nil {
+		if place, err = tx.NotePlace(account.OrganizationID, account.UserID, bugle.Network(address(v.Request)), browserName(v.UserAgent())); err != nil {
 			return err
+		}
+		if issuer != "" {
+			return tx.NoteSignInBy(account.OrganizationID, account.UserID, issuer)
 		}
 		return tx.NoteSignIn(account.OrganizationID, account.UserID)
 	})
@@ -223,7 +232,7 @@ func (v *visit) begin(account *bugle.Account) error {
 	if err := sessions.RenewToken(v.Context()); err != nil {
 		return err
 	}
-	for _, name := range []string{sessionWaiting, sessionWaitingOf, sessionWaitingSince} {
+	for _, name := range []string{sessionWaiting, sessionWaitingOf, sessionWaitingSince, sessionWaitingBy} {
 		sessions.Remove(v.Context(), name)
 	}
 	sessions.Put(v.Context(), sessionUser, account.UserID)
@@ -255,6 +264,7 @@ type welcomePage struct {
 	Inputs     []input
 	Invitation *bugle.Invitation
 	Token      string
+	SSO        *ssoButton // nil: there is no single sign-on
 }
 
 // welcomeInputs are what somebody is asked who comes by an invitation.
@@ -280,6 +290,9 @@ func (s *server) showWelcome(v *visit) error {
 	if err != nil {
 		return s.noWelcome(v, err)
 	}
+	if i.Purpose == bugle.ResetInvitation && s.o.SSO.Only() {
+		return errNoPasswords
+	}
 	return s.renderWelcome(v, http.StatusOK, newForm(nil), i)
 }
 
@@ -296,7 +309,7 @@ func (s *server) renderWelcome(v *visit, status int, f *form, i *bugle.Invitatio
 	if i.Purpose == bugle.ResetInvitation {
 		title = "Choose a new password"
 	}
-	p := &welcomePage{frame: v.newFrame(title, ""), Form: f, Inputs: f.fill(welcomeInputs(i)), Invitation: i, Token: v.PathValue("token")}
+	p := &welcomePage{frame: v.newFrame(title, ""), Form: f, Inputs: s.noPasswords(f.fill(welcomeInputs(i))), Invitation: i, Token: v.PathValue("token"), SSO: s.ssoButton("/")}
 	p.Bare = true
 	return v.render(status, "welcome.html", p)
 }
@@ -306,6 +319,10 @@ func (s *server) welcome(v *visit) error {
 	i, err := s.store.InvitationByToken(v.Context(), token)
 	if err != nil {
 		return s.noWelcome(v, err)
+	}
+	withPassword := !s.o.SSO.Only()
+	if i.Purpose == bugle.ResetInvitation && !withPassword {
+		return errNoPasswords
 	}
 	f, err := v.form()
 	if err != nil {
@@ -322,8 +339,10 @@ func (s *server) welcome(v *visit) error {
 		}
 		name, email = account.Name, account.Email
 	}
-	if err := bugle.CheckPassword(f.Get("password"), name, email); !f.take(err) && err != nil {
-		return err
+	if withPassword {
+		if err := bugle.CheckPassword(f.Get("password"), name, email); !f.take(err) && err != nil {
+			return err
+		}
 	}
 	organization := strings.TrimSpace(f.Get("organization"))
 	if i.Purpose == bugle.SetupInvitation && organization == "" {
@@ -332,9 +351,11 @@ func (s *server) welcome(v *visit) error {
 	if f.Failed() {
 		return s.renderWelcome(v, http.StatusUnprocessableEntity, f, i)
 	}
-	hash, err := signin.Hash(f.Get("password")) // slow, and so outside of the transaction
-	if err != nil {
-		return err
+	hash := ""
+	if withPassword {
+		if hash, err = signin.Hash(f.Get("password")); err != nil { // slow, and so outside of the transaction
+			return err
+		}
 	}
 	var account *bugle.Account
 	err = s.store.Update(v.Context(), func(tx *store.Tx) (err error) {
@@ -357,7 +378,11 @@ func (s *server) welcome(v *visit) error {
 	if i.Purpose == bugle.ResetInvitation {
 		v.tell(account, "Your password was changed, by a link.")
 	}
-	return s.letIn(v, account, onward{})
+	if !withPassword {
+		v.flash("success", "Your account is made. Sign in to it.")
+		return v.redirect("/login")
+	}
+	return s.letIn(v, account, "", onward{})
 }
 
 // accept does what an invitation is for, and returns the account.
@@ -405,6 +430,9 @@ type forgotPage struct {
 }
 
 func (s *server) showForgot(v *visit) error {
+	if s.o.SSO.Only() {
+		return errNoPasswords
+	}
 	return s.renderForgot(v, http.StatusOK, newForm(nil), false)
 }
 
@@ -417,6 +445,9 @@ func (s *server) renderForgot(v *visit, status int, f *form, sent bool) error {
 
 // forgot sends a link to whoever has an account with the e-mail address, and says the same if nobody has.
 func (s *server) forgot(v *visit) error {
+	if s.o.SSO.Only() {
+		return errNoPasswords
+	}
 	f, err := v.form()
 	if err != nil {
 		return err
@@ -436,10 +467,11 @@ func (s *server) forgot(v *visit) error {
 
 type accountPage struct {
 	frame
-	Form     *form
-	Inputs   []input
-	Password []input
-	Sessions []store.Session
+	Form       *form
+	Inputs     []input
+	Password   []input // none: nobody signs in by one
+	Sessions   []store.Session
+	Identities []bugle.Identity
 }
 
 func accountInputs(a *bugle.Account) []input {
@@ -457,9 +489,12 @@ func passwordInputs() []input {
 func (s *server) showAccount(v *visit) error { return s.renderAccount(v, http.StatusOK, newForm(nil)) }
 
 func (s *server) renderAccount(v *visit, status int, f *form) error {
-	p := &accountPage{frame: v.newFrame("Your account", ""), Form: f, Inputs: f.fill(accountInputs(v.account)), Password: f.fill(passwordInputs())}
+	identities, err := s.store.Identities(v.Context(), v.actor.OrganizationID, v.actor.UserID)
+	if err != nil {
+		return err
+	}
+	p := &accountPage{frame: v.newFrame("Your account", ""), Form: f, Inputs: f.fill(accountInputs(v.account)), Password: s.noPasswords(f.fill(passwordInputs())), Identities: identities}
 	p.Narrow = true
-	var err error
 	if p.Sessions, err = s.store.SessionsOf(v.Context(), v.actor.OrganizationID, v.actor.UserID, s.sessions.Token(v.Context())); err != nil {
 		return err
 	}
@@ -496,6 +531,9 @@ func checkTimeZone(name string) string {
 }
 
 func (s *server) changePassword(v *visit) error {
+	if s.o.SSO.Only() {
+		return errNoPasswords
+	}
 	f, err := v.form()
 	if err != nil {
 		return err

@@ -107,7 +107,7 @@ func (s *server) checkCode(v *visit) error {
 		v.tell(account, fmt.Sprintf("A recovery code was used to sign in to your account. %d are left.", used.Left))
 		v.flash("warning", fmt.Sprintf("You have used a recovery code: %d are left. Make others on the page of your account before they run out.", used.Left))
 	}
-	return s.admit(v, account, to)
+	return s.admit(v, account, s.sessions.GetString(v.Context(), sessionWaitingBy), to)
 }
 
 // codeProblem adds what is wrong with a code to the form, and reports whether it was right. Errors that are none of the visitor's are returned.

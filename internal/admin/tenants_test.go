@@ -195,7 +195,8 @@ func (r route) linksNothing() bool {
 }
 
 // forAnybody are the pages that need no session; what they show needs a secret in the path.
-var forAnybody = []string{"GET /login", "POST /login", "GET /login/code", "POST /login/code", "GET /welcome/{token}", "POST /welcome/{token}", "GET /forgot-password", "POST /forgot-password"}
+var forAnybody = []string{"GET /login", "POST /login", "GET /login/code", "POST /login/code", "GET /login/sso", "GET /login/sso/callback", "GET /welcome/{token}", "POST /welcome/{token}",
+	"GET /forgot-password", "POST /forgot-password"}
 
 // The walk: each page that the router has, filled in with another organization's ids, is answered as if there were
 // nothing, shows nothing of the other, and changes nothing there. A page that cannot be filled in fails the test.

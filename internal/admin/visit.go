@@ -44,6 +44,7 @@ const (
 	sessionWaiting      = "waiting"       // the user whose second factor is asked for
 	sessionWaitingOf    = "waiting_of"    // his organization
 	sessionWaitingSince = "waiting_since" // microseconds
+	sessionWaitingBy    = "waiting_by"    // the provider that has said who it is; empty: none has
 )
 
 // identify finds who has signed in.

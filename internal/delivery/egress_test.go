@@ -35,7 +35,8 @@ var waysOut = map[string][]string{
 	"github.com/jackc/pgx/v5/stdlib":         {"OpenDB", "OpenDBFromPool", "GetConnector", "GetDefaultDriver"},
 	"github.com/getkin/kin-openapi/openapi3": {"ReadFromHTTP", "DefaultReadFromURI"},
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp": {"New", "NewClient"},
-	"google.golang.org/grpc": {"Dial", "DialContext", "NewClient"},
+	"github.com/coreos/go-oidc/v3/oidc":                               {"NewProvider", "NewRemoteKeySet"},
+	"google.golang.org/grpc":                                          {"Dial", "DialContext", "NewClient"},
 }
 
 // besides are the packages, and the functions and types of others, that may use a way out, with the reason.
@@ -49,6 +50,8 @@ var besides = map[string]string{
 	"internal/delivery Client":             "dials through the guard",
 	"internal/delivery NewClient":          "its transport dials through the guard",
 	"internal/delivery Client.mail":        "mails go over connections that the guard has made",
+	"internal/sso New":                     "each request goes through a delivery.Client, and redirects are not followed",
+	"internal/sso Provider.ask":            "asks by the client of New",
 	"internal/perscom Client.File":         "for redirects of files that are imported: each request goes through a delivery.Client",
 	"internal/tracing New":                 "sends through the delivery.Client that it is given, which the operator points at a collector",
 	"internal/store":                       "the operator's database, at the address of --database",
@@ -74,6 +77,8 @@ var networked = map[string]string{
 	"github.com/prometheus/client_golang":                             "answers requests; nothing is pushed",
 	"github.com/jackc/pgx/v5":                                         "the operator's database",
 	"modernc.org/sqlite":                                              "a file; its C library has sockets that it does not use",
+	"github.com/coreos/go-oidc/v3":                                    "asks the provider by the client that it is given: see sso.New",
+	"golang.org/x/oauth2":                                             "asks the provider by the client that it is given: see sso.New",
 	"go.opentelemetry.io/otel":                                        "reads and writes headers",
 	"go.opentelemetry.io/otel/sdk":                                    "hands spans to the exporter",
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp": "sends by the client that it is given: see tracing.New",

@@ -99,8 +99,8 @@ func (a *Authenticator) NewRecoveryCodes(ctx context.Context, account *bugle.Acc
 func (a *Authenticator) withCode(ctx context.Context, account *bugle.Account, address string, check func(tx *store.Tx) error) error {
 	of := fmt.Sprint(account.OrganizationID, " ", account.UserID)
 	try, err := a.begin(ctx, []*bugle.Account{account}, account.Email, address,
-		limit{who: whoIs("code pair", Network(address), of), max: maxPair, longest: longest, own: true},
-		limit{who: whoIs("address", Network(address)), max: maxAddress, longest: longest},
+		limit{who: whoIs("code pair", bugle.Network(address), of), max: maxPair, longest: longest, own: true},
+		limit{who: whoIs("address", bugle.Network(address)), max: maxAddress, longest: longest},
 		limit{who: whoIs("code", of), max: maxCodes, longest: longestForAll, strangers: true})
 	if err != nil {
 		return err

@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -125,8 +124,8 @@ func (a *Authenticator) SignIn(ctx context.Context, email, password, address str
 		return nil, err
 	}
 	try, err := a.begin(ctx, accounts, email, address,
-		limit{who: whoIs("pair", Network(address), email), max: maxPair, longest: longest, own: true},
-		limit{who: whoIs("address", Network(address)), max: maxAddress, longest: longest},
+		limit{who: whoIs("pair", bugle.Network(address), email), max: maxPair, longest: longest, own: true},
+		limit{who: whoIs("address", bugle.Network(address)), max: maxAddress, longest: longest},
 		limit{who: whoIs("email", email), max: maxEmail, longest: longestForAll, strangers: true})
 	if err != nil {
 		return nil, err
@@ -173,7 +172,7 @@ func (a *Authenticator) SignIn(ctx context.Context, email, password, address str
 func (a *Authenticator) Verify(ctx context.Context, account *bugle.Account, password, address string) (bool, error) {
 	email := strings.ToLower(account.Email)
 	try, err := a.begin(ctx, []*bugle.Account{account}, email, address,
-		limit{who: whoIs("pair", Network(address), email), max: maxPair, longest: longest, own: true})
+		limit{who: whoIs("pair", bugle.Network(address), email), max: maxPair, longest: longest, own: true})
 	if err != nil {
 		return false, err
 	}
@@ -195,7 +194,7 @@ func (a *Authenticator) Verify(ctx context.Context, account *bugle.Account, pass
 // Ask counts a request for a new password, and returns how long to wait if there were too many.
 func (a *Authenticator) Ask(email, address string) (wait time.Duration) {
 	email = strings.ToLower(strings.TrimSpace(email))
-	wait, _ = a.count([]limit{{who: whoIs("asks", email), max: maxPair}, {who: whoIs("address", Network(address)), max: maxAddress}}, nil, a.clock.Now())
+	wait, _ = a.count([]limit{{who: whoIs("asks", email), max: maxPair}, {who: whoIs("address", bugle.Network(address)), max: maxAddress}}, nil, a.clock.Now())
 	return wait
 }
 
@@ -203,19 +202,6 @@ func (a *Authenticator) Ask(email, address string) (wait time.Duration) {
 type who [sha256.Size]byte
 
 func whoIs(parts ...string) who { return sha256.Sum256([]byte(strings.Join(parts, "\x00"))) }
-
-// Network is the address, or of one of IPv6 the network that its owner can take any address of.
-func Network(address string) string {
-	ip, err := netip.ParseAddr(address)
-	if err != nil {
-		return address
-	}
-	ip = ip.Unmap().WithZone("")
-	if ip.Is4() {
-		return ip.String()
-	}
-	return netip.PrefixFrom(ip, 64).Masked().String()
-}
 
 // A limit is how many attempts of somebody may fail.
 type limit struct {
@@ -238,7 +224,7 @@ type try struct {
 // does not count this one, tells the audit log and returns a *TooManyError. Failures are counted in memory, by each server; the waits that
 // follow are in the database, and hold for all servers, and when they start again.
 func (a *Authenticator) begin(ctx context.Context, accounts []*bugle.Account, email, address string, limits ...limit) (*try, error) {
-	t := &try{accounts: accounts, address: Network(address), limits: limits, waited: map[who]bool{}}
+	t := &try{accounts: accounts, address: bugle.Network(address), limits: limits, waited: map[who]bool{}}
 	now := a.clock.Now()
 	waits := map[who]time.Duration{}
 	for _, l := range limits {

@@ -85,7 +85,7 @@ func TestSignIn_waitsAreCountedOnce(t *testing.T) {
 func TestSignIn_strangersDoNotLockOutTheOwner(t *testing.T) {
 	a, s, clock := newAuthenticator(t)
 	storetest.Change(t, s, func(tx *store.Tx) error {
-		_, err := tx.NotePlace(1, 1, signin.Network("2001:db8::1"), "Firefox on Linux")
+		_, err := tx.NotePlace(1, 1, bugle.Network("2001:db8::1"), "Firefox on Linux")
 		return err
 	})
 	attack := func(n int) {

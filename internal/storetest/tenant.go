@@ -229,6 +229,10 @@ func (o *Tenant) addPeople(tx *store.Tx, passwordHash string) (err error) {
 	if err := tx.AddAccount(&bugle.Account{OrganizationID: o.ID, UserID: o.User(), Role: role, PasswordHash: passwordHash}); err != nil {
 		return err
 	}
+	identity := bugle.Identity{Issuer: "https://" + o.Mark + ".example.com", Subject: o.Mark, Email: o.Mark + "@example.com"}
+	if err := tx.LinkIdentity(&bugle.Account{OrganizationID: o.ID, UserID: o.User(), Name: o.Mark}, identity); err != nil {
+		return err
+	}
 	i := &bugle.Invitation{OrganizationID: o.ID, Purpose: bugle.JoinInvitation, Email: "new-" + o.Mark + "@example.com", Name: o.Mark, RoleID: plain.ID}
 	if o.Welcome, err = tx.AddInvitation(i); err != nil {
 		return err
@@ -308,7 +312,7 @@ func (o *Tenant) addRest(tx *store.Tx) error {
 
 // shared are the tables whose rows are of no organization: those about the server. rowsOf are those that belong to one by another table.
 var (
-	shared = []string{"goose_db_version", "schema_compatibility", "nodes", "slices", "secret_keys", "sign_in_waits", "stats_summed", "sending_hold", "sqlite_sequence", "sqlite_stat1", "row_counts"}
+	shared = []string{"goose_db_version", "schema_compatibility", "nodes", "slices", "secret_keys", "sign_in_waits", "used_sign_ins", "stats_summed", "sending_hold", "sqlite_sequence", "sqlite_stat1", "row_counts"}
 	rowsOf = map[string]string{
 		"organizations":      "id = $1",
 		"webhook_events":     "webhook_id IN (SELECT id FROM webhooks WHERE organization_id = $1)",
