@@ -34,7 +34,7 @@ type deliveriesPanel struct {
 	client *http.Client
 }
 
-const deliveriesPassword = "correct horse battery staple"
+const deliveriesPassword = "correct horse battery"
 
 func newDeliveriesPanel(t *testing.T) *deliveriesPanel {
 	s, clock := storetest.New(t)
