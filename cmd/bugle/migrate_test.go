@@ -44,7 +44,7 @@ func TestMigrate(t *testing.T) {
 	if err := json.Unmarshal([]byte(stdout), &report); err != nil || status != 0 {
 		t.Fatalf("status %d, %v\n%s%s", status, err, stdout, stderr)
 	}
-	if report.Version != report.Known || report.Lowest != 8 || report.Missing == nil || len(report.Missing) != 0 || !slices.Contains(report.Applied, "0001_initial.sql") {
+	if report.Version != report.Known || report.Lowest != 12 || report.Missing == nil || len(report.Missing) != 0 || !slices.Contains(report.Applied, "0001_initial.sql") {
 		t.Errorf("it prints %s", stdout)
 	}
 	check(0, "the tables have version ")

@@ -63,3 +63,6 @@ CREATE TABLE sign_in_waits (
     forget_us INTEGER NOT NULL  -- when the rounds are forgotten
 );
 CREATE INDEX sign_in_waits_forget ON sign_in_waits (forget_us);
+
+-- Older programs would let somebody in without the code that he asked to be asked for.
+UPDATE schema_compatibility SET lowest_version = 12;
