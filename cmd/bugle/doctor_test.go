@@ -17,7 +17,8 @@ func write(t *testing.T, database string, statements ...string) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	for _, s := range statements {
+	db.SetMaxOpenConns(1)
+	for _, s := range append([]string{"PRAGMA busy_timeout = 10000"}, statements...) {
 		if _, err := db.Exec(s); err != nil {
 			t.Fatalf("%s: %v", s, err)
 		}

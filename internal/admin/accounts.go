@@ -113,7 +113,7 @@ func (a accountRow) State() string {
 	switch {
 	case a.Disabled:
 		return "Disabled"
-	case a.PasswordHash == "":
+	case a.PasswordHash == "" && a.LastSignInAt.IsZero(): // else he signs in by a provider
 		return "No password yet"
 	}
 	return "Active"

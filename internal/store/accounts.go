@@ -485,7 +485,8 @@ func (tx *Tx) keepAdmin(organizationID, userID int64, doing string) error {
 	err := tx.one([]any{&is, &others}, `
 		SELECT COUNT(*) FILTER (WHERE a.user_id = $1), COUNT(*) FILTER (WHERE a.user_id <> $1)
 		FROM   accounts a JOIN roles r ON r.id = a.role_id
-		WHERE  a.organization_id = $2 AND NOT a.disabled AND a.password_hash <> '' AND r.permissions = '["*"]'`, userID, organizationID)
+		WHERE  a.organization_id = $2 AND NOT a.disabled AND r.permissions = '["*"]'
+		AND    (a.password_hash <> '' OR EXISTS (SELECT 1 FROM identities i WHERE i.user_id = a.user_id))`, userID, organizationID)
 	if err != nil {
 		return fmt.Errorf("look for admins: %w", err)
 	}

@@ -95,3 +95,27 @@ func TestUseSignIn(t *testing.T) {
 		}
 	})
 }
+
+// An admin who signs in by a provider is one who can sign in: the last one stays.
+func TestIdentities_theLastAdmin(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store, clock *clockwork.FakeClock) {
+		admin := roleNamed(t, s, 1, bugle.AdminRole)
+		jane := &bugle.Account{UserID: user(t, s, "Jane Roe").ID(), OrganizationID: 1, Role: admin}
+		storetest.Change(t, s, func(tx *store.Tx) error {
+			if err := tx.AddAccount(jane); err != nil {
+				return err
+			}
+			return tx.LinkIdentity(jane, bugle.Identity{Issuer: "https://id.example.com", Subject: "1"})
+		})
+		disable := func() error {
+			return s.Update(t.Context(), func(tx *store.Tx) error { return tx.SetAccountDisabled(1, jane.UserID, true) })
+		}
+		if err := disable(); !errors.Is(err, bugle.ErrConflict) {
+			t.Errorf("the last admin: %v", err)
+		}
+		addAccount(t, s, "John Doe", admin)
+		if err := disable(); err != nil {
+			t.Errorf("one of two admins: %v", err)
+		}
+	})
+}
