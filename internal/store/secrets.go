@@ -639,7 +639,7 @@ func (s *Store) PruneSecretKeys(ctx context.Context) (removed []secrets.KeyID, l
 			err := scan(&id)
 			removed = append(removed, id)
 			return err
-		}, "DELETE FROM secret_keys WHERE NOT main AND key_id NOT IN (SELECT sealed_key FROM webhooks) RETURNING key_id")
+		}, "DELETE FROM secret_keys WHERE NOT main AND key_id NOT IN (SELECT sealed_key FROM webhooks UNION ALL SELECT known_key FROM erasures) RETURNING key_id")
 		slices.SortFunc(removed, cmp.Compare[secrets.KeyID])
 		return err
 	})
