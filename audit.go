@@ -37,12 +37,12 @@ var AuditActions = []string{
 	"organization.created", "organization.updated", "retention.updated", "quotas.updated", "hold.began", "hold.released", "sending.held", "sending.released",
 	"webhook.created", "webhook.updated", "webhook.deleted", "automation.created", "automation.updated", "automation.deleted", "channel.updated",
 	"api_key.created", "api_key.revoked", "role.created", "role.updated", "role.deleted",
-	"account.created", "account.updated", "account.deleted", "account.password_changed", "account.signed_in", "account.sign_in_failed",
+	"account.created", "account.updated", "account.deleted", "account.password_changed", "account.signed_in", "account.sign_in_failed", "user.erased",
 	"invitation.created", "invitation.deleted",
 }
 
 // AuditSubjects are the kinds of what an entry may be about.
-var AuditSubjects = []string{"organization", "webhook", "automation", "channel", "api_key", "role", "account", "invitation", "server"}
+var AuditSubjects = []string{"organization", "webhook", "automation", "channel", "api_key", "role", "account", "user", "invitation", "server"}
 
 // A Subject is what an entry of the audit log is about.
 type Subject struct {
