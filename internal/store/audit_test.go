@@ -141,6 +141,7 @@ func TestAudit_tellsEveryChangeAndNoSecret(t *testing.T) {
 			{"account.updated", func(tx *store.Tx) error { return tx.SetAccountRole(1, other, role) }},
 			{"account.updated", func(tx *store.Tx) error { return tx.SetAccountDisabled(1, other, true) }},
 			{"account.deleted", func(tx *store.Tx) error { return tx.DeleteAccount(1, other) }},
+			{"user.erased", func(tx *store.Tx) error { _, err := tx.EraseUser(store.Actor{OrganizationID: 1}, other); return err }},
 			{"account.signed_in", func(tx *store.Tx) error { return tx.NoteSignIn(1, user) }},
 			{"account.sign_in_failed", func(tx *store.Tx) error {
 				return tx.NoteFailedSignIns(store.FailedSignIns{OrganizationID: 1, UserID: user, Count: 2, Since: tx.Now()})
