@@ -41,12 +41,12 @@ var AuditActions = []string{
 	"api_key.created", "api_key.revoked", "role.created", "role.updated", "role.deleted",
 	"account.created", "account.updated", "account.deleted", "account.password_changed", "account.signed_in", "account.sign_in_failed", "account.sign_in_refused",
 	"account.second_factor_on", "account.second_factor_off", "account.recovery_codes_made", "account.recovery_code_used", "account.sessions_ended",
-	"account.identity_linked", "account.identity_unlinked",
+	"account.identity_linked", "account.identity_unlinked", "user.erased",
 	"invitation.created", "invitation.deleted",
 }
 
 // AuditSubjects are the kinds of what an entry may be about.
-var AuditSubjects = []string{"organization", "webhook", "automation", "channel", "api_key", "role", "account", "invitation", "server"}
+var AuditSubjects = []string{"organization", "webhook", "automation", "channel", "api_key", "role", "account", "user", "invitation", "server"}
 
 // A Subject is what an entry of the audit log is about.
 type Subject struct {

@@ -236,8 +236,8 @@ func (c serverConfig) nodeName() string {
 
 // serve runs the server until ctx is done: the API writes changes, their events and what is owed
 // for them, the dispatcher does what automations say, the sender makes deliveries of messages, the replayer sends the past
-// again, the keeper tells people of webhooks that fail, the engine sends what is owed, the cleaner deletes what is too old,
-// and the examiner looks whether anything is lost.
+// again, the eraser takes people out of what is stored, the keeper tells people of webhooks that fail, the engine sends what is
+// owed, the cleaner deletes what is too old, and the examiner looks whether anything is lost.
 func serve(ctx context.Context, c serverConfig) error {
 	base := c.publicURL
 	if base == "" {
@@ -277,6 +277,7 @@ func serve(ctx context.Context, c serverConfig) error {
 	cleaner := retention.New(db, retention.Options{Clock: clock, Log: c.log, Defaults: &c.retention, Every: c.retentionEvery})
 	examiner := doctor.New(db, doctor.Options{Clock: clock, Log: c.log, Every: c.proveEvery})
 	replayer := dispatch.NewReplayer(db, dispatch.ReplayerOptions{Clock: clock, Log: c.log})
+	eraser := dispatch.NewEraser(db, dispatch.EraserOptions{Clock: clock, Log: c.log})
 	keeper := dispatch.NewKeeper(db, dispatch.KeeperOptions{Clock: clock, Log: c.log})
 	if _, err := db.EnsureOrganization(ctx, firstOrganization); err != nil {
 		return err
@@ -331,6 +332,7 @@ func serve(ctx context.Context, c serverConfig) error {
 		acts.Go(func() { dispatcher.Run(acting) })
 		acts.Go(func() { sender.Run(acting) })
 		acts.Go(func() { replayer.Run(acting) })
+		acts.Go(func() { eraser.Run(acting) })
 		acts.Go(func() { keeper.Run(acting) })
 		acts.Go(func() { cleaner.Run(acting) })
 		if c.proveEvery > 0 {

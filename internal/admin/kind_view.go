@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -8,6 +9,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/buglehq/bugle"
 	"github.com/buglehq/bugle/internal/store"
 	"github.com/buglehq/bugle/personnel"
 	"github.com/buglehq/bugle/value"
@@ -15,20 +17,21 @@ import (
 
 type kindPage struct {
 	frame
-	Area   *kindArea
-	ID     int64
-	URL    string
-	One    string
-	Values []namedCell
-	Custom []namedCell
-	Parts  []kindPart // what belongs to it
-	Empty  []link     // what could belong to it, and does not yet: where it is made
-	Links  []kindLinks
-	Edit   bool
-	Delete bool
-	Events string // where the events about it are; empty: not to be seen
-	User   *userHead
-	Latest []loggedRow // of a user: the newest events about him and the records that are shown
+	Area    *kindArea
+	ID      int64
+	URL     string
+	One     string
+	Values  []namedCell
+	Custom  []namedCell
+	Parts   []kindPart // what belongs to it
+	Empty   []link     // what could belong to it, and does not yet: where it is made
+	Links   []kindLinks
+	Edit    bool
+	Delete  bool
+	Events  string // where the events about it are; empty: not to be seen
+	User    *userHead
+	Erasure *store.Erasure // of the user; nil: he was not erased
+	Latest  []loggedRow    // of a user: the newest events about him and the records that are shown
 }
 
 type namedCell struct {
@@ -111,7 +114,9 @@ func (a *kindArea) show(v *visit) error {
 		p.Events = "/event-log?" + url.Values{"kind": {a.kind.Name}, "resource": {strconv.FormatInt(r.ID(), 10)}}.Encode()
 	}
 	if a.kind.Name == "user" {
-		a.head(v, r, p)
+		if err := a.head(v, r, p); err != nil {
+			return err
+		}
 		if p.Events != "" {
 			if p.Latest, err = a.latest(v, r, p); err != nil {
 				return err
@@ -273,7 +278,7 @@ func (a *kindArea) latest(v *visit, r *personnel.Resource, p *kindPage) ([]logge
 }
 
 // head is the top of a user's page, with what admins do most.
-func (a *kindArea) head(v *visit, r *personnel.Resource, p *kindPage) {
+func (a *kindArea) head(v *visit, r *personnel.Resource, p *kindPage) error {
 	h := &userHead{}
 	for word := range strings.FieldsSeq(r.Text("name")) {
 		if first, _ := utf8.DecodeRuneInString(word); len(h.Initials) < 8 {
@@ -301,4 +306,10 @@ func (a *kindArea) head(v *visit, r *personnel.Resource, p *kindPage) {
 		h.Caused = "/event-log?causer=" + id
 	}
 	p.User = h
+	e, err := a.server.store.Erasure(v.Context(), v.actor.OrganizationID, r.ID())
+	if errors.Is(err, bugle.ErrNotFound) {
+		return nil
+	}
+	p.Erasure = e
+	return err
 }

@@ -6,7 +6,9 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/buglehq/bugle/internal/dispatch"
 	"github.com/buglehq/bugle/internal/store"
 	"github.com/buglehq/bugle/internal/storetest"
 	"github.com/buglehq/bugle/personnel"
@@ -178,4 +180,34 @@ func TestKindView_userEvents(t *testing.T) {
 	hasNot(t, p.get(fmt.Sprintf("/users/%d", john.ID()), http.StatusOK), "rankrecord.created")
 	p.may("view_any_user", "view_user", "view_any_rank_record")
 	hasNot(t, p.get(path, http.StatusOK), "Latest events", "rankrecord.created")
+}
+
+func TestUser_erase(t *testing.T) {
+	p := newPeoplePanel(t)
+	r := storetest.Create(t, p.store, &personnel.User, "name", "Zebulon Quaxley", "email", "zebulon@quaxley.example", "notes", "Allergic to bees, quite")
+	path := fmt.Sprintf("/users/%d", r.ID())
+	has(t, p.get(path, http.StatusOK), `action="`+path+`/erase"`, "It cannot be undone.")
+	hasNot(t, p.get("/ranks", http.StatusOK), "/erase")
+	if to := p.post(path+"/erase", nil, http.StatusSeeOther); to != path {
+		t.Errorf("it leads to %s", to)
+	}
+	page := p.get(path, http.StatusOK)
+	has(t, page, "[erased]", "This person is being erased from what is stored")
+	hasNot(t, page, "quaxley.example", "bees")
+	p.post(path+"/erase", nil, http.StatusSeeOther)
+	has(t, p.get(path, http.StatusOK), "is being erased already")
+	eraser := dispatch.NewEraser(p.store, dispatch.EraserOptions{Clock: p.clock})
+	for range 100 {
+		found, err := eraser.Round(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !found {
+			p.clock.Advance(time.Minute) // for attempts that are under way
+		}
+	}
+	page = p.get(path, http.StatusOK)
+	has(t, page, "This person was erased from what is stored")
+	hasNot(t, page, "Zebulon", "quaxley.example", "bees")
+	p.post("/users/999/erase", nil, http.StatusNotFound)
 }

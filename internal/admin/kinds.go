@@ -34,6 +34,9 @@ func (s *server) kinds() {
 		s.page("POST /"+k.Path+"/{id}", "update_"+a.permission, a.update)
 		s.page("POST /"+k.Path+"/{id}/delete", "delete_"+a.permission, a.delete)
 		s.page("POST /"+k.Path+"/delete", "delete_"+a.permission, a.deleteSelected)
+		if k.Name == personnel.User.Name {
+			s.page("POST /"+k.Path+"/{id}/erase", "delete_"+a.permission, a.erase)
+		}
 		s.page("POST /"+k.Path+"/{id}/link", "update_"+a.permission, a.link)
 		s.page("POST /"+k.Path+"/{id}/unlink", "update_"+a.permission, a.unlink)
 	}
@@ -327,6 +330,27 @@ func (a *kindArea) delete(v *visit) error {
 	}
 	v.flash("success", fmt.Sprintf("%s is deleted.", labelOf(r)))
 	return v.redirect(a.back(v, nil).URL)
+}
+
+// erase takes a user's personal data out of everything that is stored.
+func (a *kindArea) erase(v *visit) error {
+	r, err := a.find(v)
+	if err != nil {
+		return err
+	}
+	err = a.server.store.Update(v.Context(), func(tx *store.Tx) error {
+		_, err := tx.EraseUser(v.actor, r.ID())
+		return err
+	})
+	switch {
+	case errors.Is(err, bugle.ErrConflict):
+		v.flash("warning", "This user has an account, which is to be deleted first, or is being erased already.")
+	case err != nil:
+		return err
+	default:
+		v.flash("success", "The user is erased. What else is stored follows in the background.")
+	}
+	return v.redirect(fmt.Sprintf("/users/%d", r.ID()))
 }
 
 // maxSelected is how many rows a page can have, and so how many can be selected.

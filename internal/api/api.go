@@ -98,6 +98,7 @@ func newServer(s *store.Store, o Options) *server {
 	srv.webhookActions()
 	srv.deliveries()
 	srv.replays()
+	srv.erasures()
 	srv.hold()
 	srv.quotas()
 	serve(srv, srv.automations())

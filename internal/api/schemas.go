@@ -27,6 +27,7 @@ func components() *value.Array {
 	c.deliveries()
 	c.feed()
 	c.replays()
+	c.erasures()
 	c.hold()
 	c.quotas()
 	c.automations()

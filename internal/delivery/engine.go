@@ -361,6 +361,9 @@ func (e *Engine) committed(c store.Committed) {
 	if e.stopping {
 		return // the next run finds it in the table
 	}
+	if c.Erased {
+		e.envelopes.forget()
+	}
 	if c.Retries {
 		e.retryAt(e.o.Clock.Now())
 	}
@@ -589,9 +592,10 @@ func (e *Engine) payload(ctx context.Context, eventID int64) (bugle.Payload, err
 	if payload, ok := e.envelopes.get(eventID); ok {
 		return payload, nil
 	}
+	add := e.envelopes.reading()
 	payload, err := e.store.Payload(ctx, eventID)
 	if err == nil {
-		e.envelopes.add(eventID, payload)
+		add(eventID, payload)
 	}
 	return payload, err
 }

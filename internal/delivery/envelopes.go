@@ -15,6 +15,7 @@ type envelopes struct {
 	byID  map[int64]bugle.Payload
 	order []int64 // from head, by arrival
 	head  int
+	age   int // counts how often all was forgotten
 }
 
 func newEnvelopes(limit int) *envelopes {
@@ -31,6 +32,11 @@ func (e *envelopes) get(eventID int64) (bugle.Payload, bool) {
 func (e *envelopes) add(eventID int64, envelope bugle.Payload) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.keep(eventID, envelope)
+}
+
+// keep is add for who holds the lock.
+func (e *envelopes) keep(eventID int64, envelope bugle.Payload) {
 	if _, ok := e.byID[eventID]; ok {
 		return
 	}
@@ -46,6 +52,29 @@ func (e *envelopes) add(eventID int64, envelope bugle.Payload) {
 	if e.head > 1024 && e.head > len(e.order)/2 {
 		e.order = append(e.order[:0], e.order[e.head:]...)
 		e.head = 0
+	}
+}
+
+// forget forgets everything, because somebody was erased from what is to be sent.
+func (e *envelopes) forget() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	clear(e.byID)
+	e.order, e.head, e.size = nil, 0, 0
+	e.age++
+}
+
+// reading returns what adds the payloads that are about to be read, unless everything is forgotten in between: they are older then.
+func (e *envelopes) reading() (add func(eventID int64, envelope bugle.Payload)) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	begun := e.age
+	return func(eventID int64, envelope bugle.Payload) {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		if e.age == begun {
+			e.keep(eventID, envelope)
+		}
 	}
 }
 

@@ -76,3 +76,19 @@ func TestEnvelopes_concurrently(t *testing.T) {
 	}
 	work.Wait()
 }
+
+// What was read before somebody was erased must not be kept afterwards.
+func TestEnvelopes_forget(t *testing.T) {
+	e := newEnvelopes(100)
+	e.add(1, bugle.Payload{Text: []byte("Jane")})
+	add := e.reading()
+	e.forget()
+	add(2, bugle.Payload{Text: []byte("Jane")})
+	if got := e.missing([]int64{1, 2}); len(got) != 2 || e.size != 0 {
+		t.Errorf("%d bytes are held, without %d", e.size, got)
+	}
+	e.reading()(2, bugle.Payload{Text: []byte("[erased]"), Rendered: 3})
+	if got, ok := e.get(2); !ok || string(got.Text) != "[erased]" || got.Rendered != 3 {
+		t.Errorf("got %+v, %t", got, ok)
+	}
+}

@@ -120,7 +120,7 @@ func (e *Engine) prefetch(ctx context.Context, list []store.NewDelivery) error {
 	ids = e.envelopes.missing(ids)
 	for len(ids) > 0 {
 		n := min(len(ids), 64)
-		if err := e.store.Payloads(ctx, ids[:n], e.envelopes.add); err != nil {
+		if err := e.store.Payloads(ctx, ids[:n], e.envelopes.reading()); err != nil {
 			return err
 		}
 		ids = ids[n:]

@@ -34,6 +34,7 @@ type announcement struct {
 	Retries  bool    `json:"t,omitempty"`
 	Replays  bool    `json:"p,omitempty"`
 	Holds    bool    `json:"h,omitempty"`
+	Erased   bool    `json:"e,omitempty"`
 	Slices   bool    `json:"l,omitempty"`
 	Missed   bool    `json:"m,omitempty"` // too much to be listed
 }
@@ -83,8 +84,9 @@ func (a *announcer) add(c Committed) {
 	a.flags.Retries = a.flags.Retries || c.Retries
 	a.flags.Replays = a.flags.Replays || c.Replays
 	a.flags.Holds = a.flags.Holds || c.Holds
+	a.flags.Erased = a.flags.Erased || c.Erased
 	a.flags.Slices = a.flags.Slices || c.Slices
-	a.urgent = a.urgent || len(c.Deliveries)+len(c.Webhooks) > 0 || c.Runs || c.Sendings || c.Retries || c.Replays || c.Holds || c.Slices
+	a.urgent = a.urgent || len(c.Deliveries)+len(c.Webhooks) > 0 || c.Runs || c.Sendings || c.Retries || c.Replays || c.Holds || c.Erased || c.Slices
 	a.empty = false
 	if !a.running {
 		a.running = true
@@ -317,7 +319,7 @@ func (l *listener) run(ctx context.Context, conn *pgx.Conn) {
 			continue
 		}
 		l.log.Info("hearing announcements of other nodes again")
-		l.store.tell(Committed{Missed: true, Runs: true, Sendings: true, Replays: true, Holds: true, Slices: true})
+		l.store.tell(Committed{Missed: true, Runs: true, Sendings: true, Replays: true, Holds: true, Erased: true, Slices: true})
 	}
 }
 
@@ -326,13 +328,13 @@ func (l *listener) heard(payload string) {
 	var m announcement
 	if err := json.Unmarshal([]byte(payload), &m); err != nil {
 		l.log.Warn("an announcement cannot be read", "error", err)
-		m = announcement{Missed: true, Runs: true, Sendings: true, Replays: true, Holds: true}
+		m = announcement{Missed: true, Runs: true, Sendings: true, Replays: true, Holds: true, Erased: true}
 	}
 	if m.From == l.store.node.id {
 		return
 	}
 	l.store.tell(Committed{Lanes: m.Lanes, Webhooks: m.Webhooks, Recorded: m.Recorded, Finished: m.Finished,
-		Runs: m.Runs, Sendings: m.Sendings, Retries: m.Retries, Replays: m.Replays, Holds: m.Holds, Slices: m.Slices, Missed: m.Missed})
+		Runs: m.Runs, Sendings: m.Sendings, Retries: m.Retries, Replays: m.Replays, Holds: m.Holds, Erased: m.Erased, Slices: m.Slices, Missed: m.Missed})
 }
 
 func (l *listener) close() {

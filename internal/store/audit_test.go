@@ -141,6 +141,7 @@ func TestAudit_tellsEveryChangeAndNoSecret(t *testing.T) {
 			{"account.updated", func(tx *store.Tx) error { return tx.SetAccountRole(1, other, role) }},
 			{"account.updated", func(tx *store.Tx) error { return tx.SetAccountDisabled(1, other, true) }},
 			{"account.deleted", func(tx *store.Tx) error { return tx.DeleteAccount(1, other) }},
+			{"user.erased", func(tx *store.Tx) error { _, err := tx.EraseUser(store.Actor{OrganizationID: 1}, other); return err }},
 			{"account.signed_in", func(tx *store.Tx) error { return tx.NoteSignIn(1, user) }},
 			{"account.identity_linked", func(tx *store.Tx) error {
 				return tx.LinkIdentity(&bugle.Account{OrganizationID: 1, UserID: user, Name: "Linked"}, bugle.Identity{Issuer: "https://id.example.com", Subject: "4711", Email: "jane@example.com"})

@@ -92,19 +92,10 @@ func (tx *Tx) addEvent(e *bugle.Event, webhookID int64) error {
 }
 
 func (tx *Tx) insertEvent(e *bugle.Event) error {
-	var causes any
-	if e.Causes != nil {
-		list := value.NewArray(len(e.Causes))
-		for _, c := range e.Causes {
-			list.Append(value.List(c.Attribute, c.Old, c.New))
-		}
-		text, err := value.JSON(list)
-		if err != nil {
-			return err
-		}
-		causes = string(text)
+	causes, err := causesText(e.Causes)
+	if err != nil {
+		return err
 	}
-	var err error
 	e.ID, err = tx.insert(`
 		INSERT INTO events (organization_id, name, resource_kind, resource_id, request_id, trace_id, causer_id, created_us, envelope, causes, chain, run_id, addressed, rendered)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,

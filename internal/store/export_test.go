@@ -129,3 +129,13 @@ func ReleaseSteps(step, digests int) (stepBefore, digestsBefore int) {
 	stepBefore, digestsBefore, releaseStep, digestStep = releaseStep, digestStep, step, digests
 	return stepBefore, digestsBefore
 }
+
+// SetErasureStep sets how many rows an erasure looks at in one step, and returns how many it was.
+func SetErasureStep(n int) int {
+	before := erasureStep
+	erasureStep = n
+	return before
+}
+
+// Exec changes something that nothing else does.
+func Exec(tx *Tx, query string, args ...any) error { return tx.exec(query, args...) }

@@ -689,7 +689,7 @@ func (s *Store) PruneSecretKeys(ctx context.Context) (removed []secrets.KeyID, l
 			err := scan(&id)
 			removed = append(removed, id)
 			return err
-		}, "DELETE FROM secret_keys WHERE NOT main AND key_id NOT IN (SELECT sealed_key FROM webhooks UNION SELECT sealed_key FROM second_factors) RETURNING key_id")
+		}, "DELETE FROM secret_keys WHERE NOT main AND key_id NOT IN (SELECT sealed_key FROM webhooks UNION SELECT sealed_key FROM second_factors UNION SELECT known_key FROM erasures) RETURNING key_id")
 		slices.SortFunc(removed, cmp.Compare[secrets.KeyID])
 		if err != nil || len(removed) == 0 {
 			return err

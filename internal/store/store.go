@@ -207,6 +207,8 @@ type Committed struct {
 	Retries    bool          // deliveries that waited for another attempt need not wait any more
 	Replays    bool          // there are new replays
 	Holds      bool          // a hold is to be ended
+	Erasures   bool          // somebody is to be erased
+	Erased     bool          // what is to be sent for some events is not what it was
 
 	// What other processes have committed is told with these, and without Deliveries.
 	Lanes  []int64 // webhooks that have new due deliveries, to be read from the table
@@ -216,7 +218,7 @@ type Committed struct {
 
 // isEmpty reports whether there is nothing to tell.
 func (c *Committed) isEmpty() bool {
-	return len(c.Deliveries)+len(c.Webhooks)+len(c.Recorded)+len(c.Finished)+len(c.Lanes) == 0 && !c.Runs && !c.Sendings && !c.Retries && !c.Replays && !c.Holds && !c.Slices && !c.Missed
+	return len(c.Deliveries)+len(c.Webhooks)+len(c.Recorded)+len(c.Finished)+len(c.Lanes) == 0 && !c.Runs && !c.Sendings && !c.Retries && !c.Replays && !c.Holds && !c.Erasures && !c.Erased && !c.Slices && !c.Missed
 }
 
 // Notify adds who is told after a commit, before those who wait for it. It is called one commit at

@@ -308,6 +308,8 @@ func (w *writer) tell(txs []*Tx) {
 		all.Sendings = all.Sendings || tx.committed.Sendings
 		all.Retries = all.Retries || tx.committed.Retries
 		all.Replays = all.Replays || tx.committed.Replays
+		all.Erasures = all.Erasures || tx.committed.Erasures
+		all.Erased = all.Erased || tx.committed.Erased
 		all.Holds = all.Holds || tx.committed.Holds
 	}
 	if !all.isEmpty() {

@@ -79,6 +79,8 @@ func (o *Tenant) addWebhooks(tx *store.Tx) error {
 	w := bugle.NewWebhook()
 	w.OrganizationID, w.Name, w.Description, w.URL = o.ID, o.Mark, o.Mark, "https://example.com/"+o.Mark
 	w.Secret, w.Events, w.Headers = o.Mark+"-secret", personnel.EventNames(), []bugle.Header{{Name: "X-Of", Value: o.Mark}}
+	w.FieldPolicy = []bugle.FieldRule{{Attribute: o.Mark + "_field", Action: bugle.HashField}}
+	w.NeedPolicyKey()
 	w.OldSecret, w.OldSecretUntil = o.Mark+"-old", tx.Now().Add(time.Hour)
 	if err := tx.AddWebhook(&w); err != nil {
 		return err
@@ -210,6 +212,14 @@ func (o *Tenant) addDeliveries(tx *store.Tx) (err error) {
 		return err
 	}
 	if o.Owed, err = tx.SendTest(o.Actor, o.Webhook, value.Map("text", o.Mark)); err != nil {
+		return err
+	}
+	var erased int64 // who has been, as if the account that he has was made afterwards
+	err = tx.QueryRowContext(context.Background(), `
+		INSERT INTO erasures (organization_id, user_id, state, phase, known, error, created_us, updated_us, finished_us)
+		VALUES ($1, $2, 'done', 'attempts', $3, $4, $5, $5, $5)
+		RETURNING id`, o.ID, o.User(), []byte{}, o.Mark, tx.Now().UnixMicro()).Scan(&erased)
+	if err != nil {
 		return err
 	}
 	_, err = tx.TestLane(o.Actor, bugle.ChannelByName("slack"), o.Mark, nil)
