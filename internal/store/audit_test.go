@@ -100,6 +100,7 @@ func TestAudit_tellsEveryChangeAndNoSecret(t *testing.T) {
 		join := &bugle.Invitation{OrganizationID: 1, Purpose: bugle.JoinInvitation, Email: "new@example.com", Name: "New", RoleID: admin.ID}
 		days := 7
 		hidden := func(text string, err error) error { secrets = append(secrets, text); return err }
+		storetest.AddWebhook(t, s, "https://example.com", nil) // whose secret needs a key
 		_, _, err = s.AddSecretKey(t.Context())
 		if err == nil {
 			_, _, err = s.UseSecretKey(t.Context(), 0)
