@@ -14,7 +14,8 @@ import (
 // No script reads the cookie of a session, no form of another site sends it, and nothing but TLS carries it if people come by that.
 func TestSessions_cookie(t *testing.T) {
 	s, _ := storetest.New(t)
-	for address, secure := range map[string]bool{"https://bugle.example.com": true, "http://127.0.0.1:8080": false} {
+	for address, name := range map[string]string{"https://bugle.example.com": "__Host-bugle_session", "http://127.0.0.1:8080": "bugle_session"} {
+		secure := strings.HasPrefix(address, "https://")
 		m := newSessions(s, Options{PublicURL: address})
 		w, r := httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil)
 		m.LoadAndSave(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -24,7 +25,7 @@ func TestSessions_cookie(t *testing.T) {
 		if len(cookies) != 1 {
 			t.Fatalf("%s: %d cookies", address, len(cookies))
 		}
-		if c := cookies[0]; !c.HttpOnly || c.SameSite != http.SameSiteLaxMode || c.Secure != secure || len(c.Value) < 32 {
+		if c := cookies[0]; c.Name != name || c.Path != "/" || c.Domain != "" || !c.HttpOnly || c.SameSite != http.SameSiteLaxMode || c.Secure != secure || len(c.Value) < 32 {
 			t.Errorf("%s: %s", address, c)
 		}
 	}

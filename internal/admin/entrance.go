@@ -29,7 +29,10 @@ func newSessions(s *store.Store, o Options) *scs.SessionManager {
 	m.Cookie.Name = "bugle_session"
 	m.Cookie.HttpOnly = true
 	m.Cookie.SameSite = http.SameSiteLaxMode
-	m.Cookie.Secure = strings.HasPrefix(o.PublicURL, "https://")
+	if strings.HasPrefix(o.PublicURL, "https://") {
+		m.Cookie.Secure = true
+		m.Cookie.Name = "__Host-" + m.Cookie.Name // which no other host of the domain can set
+	}
 	m.ErrorFunc = func(w http.ResponseWriter, r *http.Request, err error) {
 		if !errors.Is(r.Context().Err(), context.Canceled) {
 			o.Log.ErrorContext(r.Context(), "session failed", "error", err)
