@@ -21,9 +21,9 @@ func TestEngine_Status(t *testing.T) {
 	r.edit(r.hook(broken.URL, nil), func(w *bugle.Webhook) { w.Status = bugle.Paused })
 	r.until("the lane that is paused", func() bool { return r.engine.Status().Paused == 1 })
 	r.send(dead, 1)
-	r.until("the failure", func() bool { return r.engine.Status().Failing == 1 })
+	r.until("the failure", func() bool { s := r.engine.Status(); return s.Failing == 1 && s.InFlight == 0 })
 	r.send(slow, 5)
-	r.until("two attempts that hang", func() bool { return r.engine.Status().InFlight == 2 })
+	r.until("two attempts that hang", func() bool { s := r.engine.Status(); return s.InFlight == 2 && s.Queued == 3 })
 	r.locked(func() bool {
 		for w := range r.engine.workers {
 			w.since = w.since.Add(-2 * time.Second) // as if they had begun then
