@@ -26,7 +26,9 @@ func TestEngine_Status(t *testing.T) {
 	r.until("two attempts that hang", func() bool { s := r.engine.Status(); return s.InFlight == 2 && s.Queued == 3 })
 	r.locked(func() bool {
 		for w := range r.engine.workers {
-			w.since = w.since.Add(-2 * time.Second) // as if they had begun then
+			if !w.since.IsZero() {
+				w.since = w.since.Add(-2 * time.Second) // as if they had begun then
+			}
 		}
 		return true
 	})
