@@ -13,6 +13,7 @@ import (
 
 func TestEngine_Status(t *testing.T) {
 	r := startRig(t)
+	r.until("the beginning", func() bool { return r.engine.Check(t.Context()) == nil }) // before it, lanes without deliveries are nobody's concern
 	blocked, open := r.gate()
 	hanging := r.receiver(func(http.ResponseWriter, *http.Request) { <-blocked })
 	broken := r.receiver(status(500))
