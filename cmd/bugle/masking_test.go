@@ -367,6 +367,7 @@ func TestProgram_masksSecrets(t *testing.T) {
 	}
 	post(browser, "/login", url.Values{"email": {"jane@example.com"}, "password": {password}})
 	session("the session")
+	m.singleSignOn(p, provider)
 	// A second factor, whose key and codes are shown once, and one of which is then used.
 	factor := m.secondFactor(t, browser, p, password)
 	session("the session before the code")
@@ -379,7 +380,6 @@ func TestProgram_masksSecrets(t *testing.T) {
 	_, text = post(browser, "/login/code", url.Values{"code": {factor[0]}})
 	m.emit("the page after a recovery code", []byte(text))
 	session("the session after a code")
-	m.singleSignOn(p, provider)
 	role := count(t, database, "SELECT MIN(id) FROM roles")
 	_, text = post(browser, "/accounts/invite", url.Values{"email": {"sam@example.com"}, "name": {"Sam Poe"}, "role": {fmt.Sprint(role)}})
 	invited := link.FindStringSubmatch(text)
