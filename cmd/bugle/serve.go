@@ -276,8 +276,8 @@ func serve(ctx context.Context, c serverConfig) error {
 	sender := dispatch.NewSender(db, dispatch.SenderOptions{Clock: clock, Log: c.log})
 	cleaner := retention.New(db, retention.Options{Clock: clock, Log: c.log, Defaults: &c.retention, Every: c.retentionEvery})
 	examiner := doctor.New(db, doctor.Options{Clock: clock, Log: c.log, Every: c.proveEvery})
-	replayer := dispatch.NewReplayer(db, dispatch.ReplayerOptions{Clock: clock, Log: c.log})
-	eraser := dispatch.NewEraser(db, dispatch.EraserOptions{Clock: clock, Log: c.log})
+	replayer := dispatch.NewReplayer(db, dispatch.StepperOptions{Clock: clock, Log: c.log})
+	eraser := dispatch.NewEraser(db, dispatch.StepperOptions{Clock: clock, Log: c.log})
 	keeper := dispatch.NewKeeper(db, dispatch.KeeperOptions{Clock: clock, Log: c.log})
 	if _, err := db.EnsureOrganization(ctx, firstOrganization); err != nil {
 		return err

@@ -399,7 +399,7 @@ func TestWebhookLogs_redeliverAll(t *testing.T) {
 	p.has(p.page("/webhook-logs/redeliver"), "No filter is set")
 	p.has(p.page("/webhook-logs/redeliver?error=dns"), "0 deliveries")
 
-	replayer := dispatch.NewReplayer(p.store, dispatch.ReplayerOptions{Clock: p.clock})
+	replayer := dispatch.NewReplayer(p.store, dispatch.StepperOptions{Clock: p.clock})
 	to := p.post("/webhook-logs/redeliver?state=failed", nil)
 	status, text := p.fragment(to)
 	if status != http.StatusOK {

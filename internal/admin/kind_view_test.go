@@ -196,7 +196,7 @@ func TestUser_erase(t *testing.T) {
 	hasNot(t, page, "quaxley.example", "bees")
 	p.post(path+"/erase", nil, http.StatusSeeOther)
 	has(t, p.get(path, http.StatusOK), "is being erased already")
-	eraser := dispatch.NewEraser(p.store, dispatch.EraserOptions{Clock: p.clock})
+	eraser := dispatch.NewEraser(p.store, dispatch.StepperOptions{Clock: p.clock})
 	for range 100 {
 		found, err := eraser.Round(t.Context())
 		if err != nil {

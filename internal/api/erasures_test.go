@@ -14,7 +14,7 @@ import (
 // eraseAll works on erasures until there is none left.
 func (s *server) eraseAll(userID int64) {
 	s.Helper()
-	eraser := dispatch.NewEraser(s.store, dispatch.EraserOptions{Clock: s.clock})
+	eraser := dispatch.NewEraser(s.store, dispatch.StepperOptions{Clock: s.clock})
 	for range 1000 {
 		found, err := eraser.Round(context.Background())
 		if err != nil {

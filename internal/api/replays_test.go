@@ -14,7 +14,7 @@ import (
 // replayAll works on replays until there is none left.
 func (s *server) replayAll() {
 	s.Helper()
-	replayer := dispatch.NewReplayer(s.store, dispatch.ReplayerOptions{Clock: s.clock})
+	replayer := dispatch.NewReplayer(s.store, dispatch.StepperOptions{Clock: s.clock})
 	for found, err := true, error(nil); found; {
 		if found, err = replayer.Round(context.Background()); err != nil {
 			s.Fatal(err)
@@ -107,7 +107,7 @@ func TestReplays_runInTheBackground(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		dispatch.NewReplayer(s.store, dispatch.ReplayerOptions{Clock: s.clock}).Run(ctx)
+		dispatch.NewReplayer(s.store, dispatch.StepperOptions{Clock: s.clock}).Run(ctx)
 	}()
 	for ctx.Err() == nil && s.want(200, "GET", "replays/1", nil).at("data", "state") != "done" {
 	}
