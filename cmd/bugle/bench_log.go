@@ -22,7 +22,7 @@ type finishedFigures struct {
 	LimitBefore         float64 `json:"limit_before_per_second"`
 	LimitAfter          float64 `json:"limit_after_per_second"`
 	DeliveriesPerSecond float64 `json:"deliveries_per_second"`
-	Ratio               float64 `json:"ratio"`       // to the drain with none, in the same run
+	Ratio               float64 `json:"ratio"`       // to the drain with none, in the same run, each as its share of the limit: minutes lie between them
 	LimitRatio          float64 `json:"limit_ratio"` // of the limit, as figures.Ratio
 }
 
@@ -43,8 +43,8 @@ func (b *bench) finished(ctx context.Context, newEngine func() *delivery.Engine,
 	if f.LimitBefore, f.DeliveriesPerSecond, f.LimitAfter, err = b.drain(ctx, newEngine, none.Deliveries); err != nil {
 		return nil, err
 	}
-	f.Ratio = f.DeliveriesPerSecond / none.DeliveriesPerSecond
 	f.LimitRatio = f.DeliveriesPerSecond / ((f.LimitBefore + f.LimitAfter) / 2)
+	f.Ratio = f.LimitRatio / none.Ratio
 	return f, nil
 }
 
@@ -207,7 +207,7 @@ func (b *bench) awaitArrived(ctx context.Context, n int) error {
 // printMore prints the measures that are asked for by options of their own.
 func (f *figures) printMore(w io.Writer) {
 	if x := f.Finished; x != nil {
-		fmt.Fprintf(w, "beside %d finished: %.0f/s = %.2f of the drain with none, %.2f of the limit (filled in %.0f s)\n", x.Finished, x.DeliveriesPerSecond, x.Ratio, x.LimitRatio, x.FillSeconds)
+		fmt.Fprintf(w, "beside %d finished: %.0f/s = %.2f of the limit, which is %.2f of the share with none (filled in %.0f s)\n", x.Finished, x.DeliveriesPerSecond, x.LimitRatio, x.Ratio, x.FillSeconds)
 	}
 	if x := f.Disk; x != nil {
 		fmt.Fprintf(w, "on disk: %.0f bytes an event with its delivery and attempt (%d events)\n", x.BytesPerEvent, x.Events)
