@@ -12,6 +12,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/microcosm-cc/bluemonday"
@@ -26,22 +27,27 @@ import (
 var templateFiles embed.FS
 
 // templates are the pages by the name of their file, each with layout.html and the components: what several
-// pages of an area share is in a file of its own, automation_components.html.
-var templates = parseTemplates()
+// pages of an area share is in a file of its own, automation_components.html. Each is parsed when it is first needed: all
+// together take 15 MB.
+var templates = pageTemplates()
 
-func parseTemplates() map[string]*template.Template {
-	shared := template.Must(template.New("").Funcs(functions).ParseFS(templateFiles, "layout.html", "*components.html"))
+func pageTemplates() map[string]func() *template.Template {
+	shared := sync.OnceValue(func() *template.Template {
+		return template.Must(template.New("").Funcs(functions).ParseFS(templateFiles, "layout.html", "*components.html"))
+	})
 	names, err := templateFiles.ReadDir(".")
 	if err != nil {
 		panic(err)
 	}
-	all := map[string]*template.Template{}
+	all := map[string]func() *template.Template{}
 	for _, entry := range names {
 		name := entry.Name()
 		if name == "layout.html" || strings.HasSuffix(name, "components.html") {
 			continue
 		}
-		all[name] = template.Must(template.Must(shared.Clone()).ParseFS(templateFiles, name))
+		all[name] = sync.OnceValue(func() *template.Template {
+			return template.Must(template.Must(shared().Clone()).ParseFS(templateFiles, name))
+		})
 	}
 	return all
 }
@@ -286,7 +292,7 @@ func (v *visit) fragment(status int, name, part string, data any) error {
 // htmlOf renders a part of a page.
 func htmlOf(name, part string, data any) (string, error) {
 	var b bytes.Buffer
-	err := templates[name].ExecuteTemplate(&b, part, data)
+	err := templates[name]().ExecuteTemplate(&b, part, data)
 	return b.String(), err
 }
 
@@ -296,7 +302,7 @@ func (v *visit) execute(status int, name, part string, data any) error {
 		return fmt.Errorf("there is no template %s", path.Join("internal/admin", name))
 	}
 	var b bytes.Buffer
-	if err := t.ExecuteTemplate(&b, part, data); err != nil {
+	if err := t().ExecuteTemplate(&b, part, data); err != nil {
 		return err
 	}
 	h := v.w.Header()
