@@ -294,6 +294,12 @@ var pivotKeys []string
 // Kinds returns the whole catalogue.
 func Kinds() []*Kind { return kinds }
 
+// people are keys that lead to users where the kind does not say so.
+var people = []string{"user", "users", "author", "causer", "recipient", "recipients", "instructor", "owner", "assigned_by"}
+
+// LeadsToUsers reports whether what a key of a payload leads to is taken to be a user, or a list of them, if no relation says so.
+func LeadsToUsers(key string) bool { return slices.Contains(people, key) }
+
 // ByName returns the kind with the name, or nil.
 func ByName(name string) *Kind {
 	for _, k := range kinds {

@@ -35,9 +35,6 @@ func IsPersonal(name string) bool {
 var telling = []string{"name", "email", "phone_number", "notes", "profile_photo", "cover_photo", "facebook_user_id", "github_user_id", "google_user_id",
 	"discord_user_id", "discord_private_channel_id", "display_name"}
 
-// people are keys that lead to users where the kind does not say so.
-var people = []string{"user", "users", "author", "causer", "recipient", "recipients", "instructor", "assigned_by"}
-
 // A Person is whom to erase, with what is known of him. Values are added, and looked for afterwards.
 type Person struct {
 	ID     int64    `json:"id"`
@@ -154,7 +151,7 @@ func below(kind *personnel.Kind, key string) *personnel.Kind {
 			return personnel.ByName(r.Kind)
 		}
 	}
-	if slices.Contains(people, key) {
+	if personnel.LeadsToUsers(key) {
 		return &personnel.User
 	}
 	return nil

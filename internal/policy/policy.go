@@ -116,14 +116,11 @@ func (at place) below(key string) place {
 	switch {
 	case kind != nil:
 		next.kind = kind.Name
-	case slices.Contains(people, next.key):
+	case personnel.LeadsToUsers(next.key):
 		kind, next.kind = &personnel.User, personnel.User.Name
 	}
 	return place{kind, append(slices.Clip(at.path), next)}
 }
-
-// people are keys that lead to users where the kind does not say so.
-var people = []string{"user", "users", "author", "causer", "recipient", "instructor", "owner"}
 
 // action returns what becomes of an attribute of the array at a place; empty: it stays.
 func (f *Filter) action(at place, key string) bugle.FieldAction {

@@ -182,3 +182,14 @@ func BenchmarkApply(b *testing.B) {
 		})
 	}
 }
+
+// What a policy says of users holds wherever a payload leads to them.
+func TestFilter_whereUsersAre(t *testing.T) {
+	f := policy.New(&bugle.Webhook{FieldPolicy: []bugle.FieldRule{{Attribute: "user.email", Action: bugle.DropField}}, PolicyKey: "k"})
+	for _, key := range []string{"user", "users", "author", "causer", "recipient", "recipients", "instructor", "owner", "assigned_by"} {
+		got, err := value.JSON(f.Data(nil, value.Map(key, value.List(value.Map("email", "jane@example.com", "id", int64(1))))))
+		if want := `{"` + key + `":[{"id":1}]}`; err != nil || string(got) != want {
+			t.Errorf("%s, %v, want %s", got, err, want)
+		}
+	}
+}
