@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"strconv"
 
@@ -69,8 +70,8 @@ type dialect interface {
 	// saveHealth writes the health of webhooks.
 	saveHealth(tx *Tx, health map[int64]bugle.Health) error
 
-	// erasing runs fn, which changes what is secret, so that the database keeps no copy of it where it can help it.
-	erasing(ctx context.Context, s *Store, fn func() error) error
+	// endLog takes out of the log of writes what rows were before they were overwritten; errBusy: a reader is still at it.
+	endLog(ctx context.Context, s *Store) error
 
 	// textBytes are the bytes of an expression that is text.
 	textBytes(expression string) string
@@ -78,10 +79,13 @@ type dialect interface {
 	// takeID takes an id of a table out of those that rows get by themselves: the next one if it is 0.
 	takeID(tx *Tx, table string, id int64) (int64, error)
 
-	// giveBack and alone are Store.GiveBack and Store.Alone.
-	giveBack(ctx context.Context, s *Store) (more bool, err error)
+	// giveBack and alone are Store.GiveBack and Store.Alone. With all, nothing stays for new rows.
+	giveBack(ctx context.Context, s *Store, all bool) (more bool, err error)
 	alone(ctx context.Context, s *Store, name string, fn func(ctx context.Context) error) (bool, error)
 }
+
+// errBusy is what endLog returns when it has to wait for others.
+var errBusy = errors.New("the log of writes is being read")
 
 // inIDs is a condition that a column is one of the ids in parameter $n, which is what idList makes.
 func inIDs(column string, n int) string {

@@ -52,12 +52,18 @@ func (e *Erasure) Ended() bool { return e.State != ErasureRunning }
 // changes wait.
 var erasureStep = 100 // less in tests
 
+// spaceWait is until it is tried again to end the log of writes, from which readers may keep it.
+const spaceWait = time.Second
+
+// spaceTries is how often that is tried.
+var spaceTries = int64(300) // fewer in tests
+
 // erasureWait is for how long an attempt may be under way that was begun with what is erased now.
 const erasureWait = 40 * time.Second
 
-// ErasurePhases are what is looked at, in this order: first events, to know what to look for, and at last the attempts, among which
-// may be some that were under way meanwhile.
-var ErasurePhases = slices.Concat([]string{"known", "events", "runs", "answers"}, erasedTableNames(), []string{"attempts"})
+// ErasurePhases are what is looked at, in this order: first events, to know what to look for, then the attempts, among which
+// may be some that were under way meanwhile, and at last the room in the files that nothing uses any more.
+var ErasurePhases = slices.Concat([]string{"known", "events", "runs", "answers"}, erasedTableNames(), []string{"attempts", "space"})
 
 // An erasedTable is one whose texts are searched for a person.
 type erasedTable struct {
@@ -290,6 +296,7 @@ type erasing struct {
 	more    bool  // there may be rows behind it
 	looked  int
 	changes []func(tx *Tx) error
+	waits   time.Duration // before the next step
 }
 
 // StepErasure does the next part of an erasure that the worker has claimed, and changes e accordingly. One that waits is not to be
@@ -317,6 +324,9 @@ func (s *Store) stepErasure(ctx context.Context, e *Erasure, worker string) erro
 	next := *e
 	next.Looked, next.Changed, next.afterID = e.Looked+int64(step.looked), e.Changed+int64(len(step.changes)), step.last
 	waits := time.Time{}
+	if step.waits > 0 {
+		waits = s.now().Add(step.waits)
+	}
 	if !step.more {
 		at := slices.Index(ErasurePhases, e.Phase) + 1
 		next.afterID = 0
@@ -382,6 +392,8 @@ func (s *Store) prepareErasing(ctx context.Context, e *Erasure, person *erasure.
 		return s.eraseAnswers(ctx, e)
 	case "attempts":
 		return s.eraseAttempts(ctx, e, person)
+	case "space":
+		return s.eraseSpace(ctx, e)
 	}
 	for _, t := range erasedTables {
 		if t.name == e.Phase {
@@ -634,6 +646,19 @@ func (s *Store) eraseAttempts(ctx context.Context, e *Erasure, person *erasure.P
 		return nil, err
 	}
 	return step, nil
+}
+
+// eraseSpace takes out of the files what rows were before they were changed. Here the last id is how often that was tried.
+func (s *Store) eraseSpace(ctx context.Context, e *Erasure) (*erasing, error) {
+	more, err := s.dialect.giveBack(ctx, s, true)
+	if err != nil || more {
+		return &erasing{last: e.afterID, more: more}, err
+	}
+	err = s.dialect.endLog(ctx, s)
+	if errors.Is(err, errBusy) && e.afterID < spaceTries {
+		return &erasing{last: e.afterID + 1, more: true, waits: spaceWait}, nil
+	}
+	return &erasing{}, err
 }
 
 // causesText is what changed, as the database has it; nil: nothing.

@@ -1,9 +1,12 @@
 package store_test
 
 import (
+	"database/sql"
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -217,4 +220,121 @@ func testErasure(t *testing.T, s *store.Store, clock *clockwork.FakeClock, delet
 		t.Errorf("once more: %v", err)
 	}
 	erase(t, s, clock)
+}
+
+// What a person was is in no byte of the files, neither where rows were longer nor where there are none any more.
+func TestErasure_files(t *testing.T) {
+	s, clock := storetest.NewFile(t)
+	mark := func(i int, parts int) string { return fmt.Sprintf("Quaxley%d %s", i, strings.Repeat("is allergic to wasps. ", parts)) }
+	var users []int64
+	for i := range 120 { // so that pages are split
+		u := storetest.Create(t, s, &personnel.User, "name", fmt.Sprintf("Quaxley%d Doe", i), "email", fmt.Sprintf("quaxley%d@example.com", i), "notes", mark(i, i%10))
+		users = append(users, u.ID())
+	}
+	for i, id := range users {
+		storetest.Update(t, s, &personnel.User, id, "notes", mark(i, (i*7)%500), "phone_number", fmt.Sprint("+49 30 Quaxley", i, "x"))
+	}
+	person := 60
+	for n := range 40 {
+		storetest.Update(t, s, &personnel.User, users[person], "notes", mark(person, n*n))
+	}
+	storetest.Delete(t, s, &personnel.User, users[person+1])
+	found := func(i int) (places []string) {
+		words := regexp.MustCompile(fmt.Sprintf(`(?i)quaxley%d[^0-9]`, i))
+		for _, name := range []string{"bugle.db", "bugle.db-wal"} {
+			data, err := os.ReadFile(filepath.Join(s.Folder(), name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, at := range words.FindAllIndex(data, -1) {
+				places = append(places, fmt.Sprintf("%s, page %d: %q", name, at[0]/4096+1, data[max(at[0]-60, 0):min(at[1]+60, len(data))]))
+			}
+		}
+		return places
+	}
+	for _, i := range []int{person, person + 1} {
+		if places := found(i); len(places) < 10 {
+			t.Fatalf("he is in so little of the files that the test shows nothing: %q", places)
+		}
+		storetest.Change(t, s, func(tx *store.Tx) error {
+			_, err := tx.EraseUser(storetest.Actor(), users[i])
+			return err
+		})
+		erase(t, s, clock)
+		if e, err := s.Erasure(t.Context(), 1, users[i]); err != nil || e.State != store.ErasureDone {
+			t.Fatalf("it is %+v, %v", e, err)
+		}
+		if places := found(i); len(places) > 0 {
+			t.Errorf("%d times he is still in the files: %s", len(places), strings.Join(places[:min(len(places), 5)], "\n"))
+		}
+	}
+	if places := found(person + 2); len(places) < 2 {
+		t.Errorf("of somebody else only %q is left", places)
+	}
+}
+
+// While somebody reads the log of writes it cannot end, and the erasure waits for him, but not for ever.
+func TestErasure_reader(t *testing.T) {
+	defer store.SetSpaceTries(store.SetSpaceTries(3))
+	s, clock := storetest.NewFile(t)
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(s.Folder(), "bugle.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	for _, leaves := range []bool{true, false} {
+		t.Run(fmt.Sprintf("leaves=%t", leaves), func(t *testing.T) {
+			user := storetest.Create(t, s, &personnel.User, "name", "Jane Doe", "email", "jane@example.com")
+			reader, err := db.BeginTx(t.Context(), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer reader.Rollback()
+			var n int
+			if err := reader.QueryRow("SELECT COUNT(*) FROM users").Scan(&n); err != nil {
+				t.Fatal(err)
+			}
+			storetest.Change(t, s, func(tx *store.Tx) error {
+				_, err := tx.EraseUser(storetest.Actor(), user.ID())
+				return err
+			})
+			now := func() *store.Erasure {
+				e, err := s.Erasure(t.Context(), 1, user.ID())
+				if err != nil {
+					t.Fatal(err)
+				}
+				return e
+			}
+			var tries, failed int
+			for range 200 {
+				e, err := s.ClaimErasure(t.Context(), "worker", time.Minute)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if e == nil {
+					if now().Ended() {
+						break
+					}
+					clock.Advance(time.Minute)
+					continue
+				}
+				if e.Phase == "space" {
+					if tries++; tries == 3 && leaves {
+						if err := reader.Rollback(); err != nil {
+							t.Fatal(err)
+						}
+					}
+				}
+				if err := s.StepErasure(t.Context(), e, "worker"); err != nil {
+					if failed++; leaves || tries < 4 || !strings.Contains(err.Error(), "the log of writes is being read") {
+						t.Fatalf("at try %d: %v", tries, err)
+					}
+					break
+				}
+			}
+			if e := now(); leaves && (tries != 3 || e.State != store.ErasureDone) || !leaves && (failed != 1 || e.State != store.ErasureRunning) {
+				t.Errorf("after %d tries, %d of which failed, it is %+v", tries, failed, e)
+			}
+		})
+	}
 }

@@ -137,5 +137,12 @@ func SetErasureStep(n int) int {
 	return before
 }
 
+// SetSpaceTries sets how often an erasure tries to end the log of writes, and returns how often it was.
+func SetSpaceTries(n int64) int64 {
+	before := spaceTries
+	spaceTries = n
+	return before
+}
+
 // Exec changes something that nothing else does.
 func Exec(tx *Tx, query string, args ...any) error { return tx.exec(query, args...) }

@@ -346,8 +346,8 @@ func (postgres) jsonHolds(column, path, condition string) string {
 		" WHEN 'object' THEN '[]' ELSE JSONB_BUILD_ARRAY(" + list + ") END) AS element WHERE " + list + " IS NOT NULL) AS item WHERE " + condition + ")"
 }
 
-// erasing leaves old rows to the vacuum.
-func (postgres) erasing(_ context.Context, _ *Store, fn func() error) error { return fn() }
+// endLog has nothing to do: the log is the database server's, and old rows are the vacuum's.
+func (postgres) endLog(context.Context, *Store) error { return nil }
 
 func (postgres) lastID() string {
 	return "SELECT COALESCE(PG_SEQUENCE_LAST_VALUE(PG_GET_SERIAL_SEQUENCE($1, 'id')::regclass), 0)"
@@ -368,7 +368,7 @@ func (d postgres) takeID(tx *Tx, table string, id int64) (int64, error) {
 }
 
 // giveBack has nothing to do: autovacuum keeps the space for new rows.
-func (postgres) giveBack(context.Context, *Store) (bool, error) { return false, nil }
+func (postgres) giveBack(context.Context, *Store, bool) (bool, error) { return false, nil }
 
 // alone holds a lock while fn runs, on a connection of its own: the lock ends with it, should the process die.
 func (postgres) alone(ctx context.Context, s *Store, name string, fn func(ctx context.Context) error) (bool, error) {

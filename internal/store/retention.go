@@ -398,7 +398,7 @@ func (tx *Tx) removeDeliveries(w *Sweep, ids []int64) error {
 // more. A part stays for new rows. PostgreSQL sees to it by itself, and a file of SQLite that was made without
 // auto_vacuum keeps its size.
 func (s *Store) GiveBack(ctx context.Context) (more bool, err error) {
-	more, err = s.dialect.giveBack(ctx, s)
+	more, err = s.dialect.giveBack(ctx, s, false)
 	if err != nil {
 		return false, fmt.Errorf("give back space: %w", err)
 	}

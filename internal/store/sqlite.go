@@ -104,11 +104,12 @@ func makeFile(path string) error {
 // busy timeout is for other processes, such as the key command. The log of writes (WAL) is copied
 // back every 4,000 pages: each copy waits for the disk, so more seldom is faster. A new file can give
 // space back in steps (auto_vacuum 2, first because it must be set before anything is written); one that is
-// there stays as it is.
+// there stays as it is. What is deleted or overwritten becomes zeros in the pages that are written anyway
+// (secure_delete).
 func dsn(path string, pragmas []string) string {
 	q := url.Values{"_pragma": append([]string{
 		"busy_timeout(10000)", "auto_vacuum(2)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)",
-		"wal_autocheckpoint(4000)", "cache_size(-16000)", "temp_store(MEMORY)",
+		"wal_autocheckpoint(4000)", "cache_size(-16000)", "temp_store(MEMORY)", "secure_delete(FAST)",
 	}, pragmas...)}
 	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
 }
@@ -198,22 +199,16 @@ func (sqlite) jsonHolds(column, path, condition string) string {
 	return "EXISTS (SELECT 1 FROM json_each(" + column + ", " + path + ") AS item WHERE typeof(item.key) <> 'text' AND " + condition + ")"
 }
 
-// erasing lets what is overwritten be zeros, and ends the log of writes, where it was as well.
-func (sqlite) erasing(ctx context.Context, s *Store, fn func() error) error {
-	pragma := func(text string) error {
-		return s.Update(ctx, func(tx *Tx) error { return tx.w.exec(text) })
-	}
-	if err := pragma("PRAGMA secure_delete = ON"); err != nil {
-		return err
-	}
-	if err := errors.Join(fn(), pragma("PRAGMA secure_delete = OFF")); err != nil {
-		return err
-	}
-	db, err := sql.Open("sqlite", dsn(s.file, nil))
+// endLog copies the log of writes back, and empties it. Changes wait for that, and it waits for readers, so not for long.
+func (sqlite) endLog(ctx context.Context, s *Store) error {
+	db, err := sql.Open("sqlite", dsn(s.file, []string{"busy_timeout(200)"}))
 	if err != nil {
 		return err
 	}
-	_, err = db.ExecContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)")
+	var busy, pages, copied int
+	if err = db.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &pages, &copied); err == nil && busy != 0 {
+		err = errBusy
+	}
 	return errors.Join(err, db.Close())
 }
 
@@ -353,14 +348,17 @@ const (
 )
 
 // giveBack moves pages from the end of the file to where free ones are, and cuts the file off.
-func (sqlite) giveBack(ctx context.Context, s *Store) (more bool, err error) {
+func (sqlite) giveBack(ctx context.Context, s *Store, all bool) (more bool, err error) {
 	var mode, free, pages int64
 	for pragma, to := range map[string]*int64{"auto_vacuum": &mode, "freelist_count": &free, "page_count": &pages} {
 		if err := s.view().one(ctx, []any{to}, "PRAGMA "+pragma); err != nil {
 			return false, err
 		}
 	}
-	excess := free - max(pages/spareShare, sparePages)
+	excess := free
+	if !all {
+		excess -= max(pages/spareShare, sparePages)
+	}
 	if mode != 2 || excess <= 0 {
 		return false, nil
 	}
