@@ -248,23 +248,10 @@ func (tx *Tx) saveKnown(e *Erasure, person *erasure.Person) error {
 // ClaimErasure gives the erasure that has waited longest to a worker, for the length of the lease; nil if there is none for
 // him. Nobody else works on it meanwhile.
 func (s *Store) ClaimErasure(ctx context.Context, worker string, lease time.Duration) (*Erasure, error) {
-	const free = "state = 'running' AND waits_us <= $2 AND (worker = $1 OR lease_us <= $2)"
-	var id int64
-	now := s.now()
-	err := s.view().one(ctx, []any{&id}, "SELECT id FROM erasures WHERE "+free+" ORDER BY updated_us, id LIMIT 1", worker, now.UnixMicro())
-	if errors.Is(err, bugle.ErrNotFound) {
-		return nil, nil
-	}
+	id, err := s.claimJob(ctx, erasureJobs, worker, lease)
 	var list []*Erasure
-	if err == nil {
-		err = s.Update(ctx, func(tx *Tx) error {
-			n, err := tx.count("UPDATE erasures SET worker = $1, lease_us = $3 WHERE id = $4 AND "+free, worker, now.UnixMicro(), now.Add(lease).UnixMicro(), id)
-			if err != nil || n == 0 {
-				return err
-			}
-			list, err = selectErasures(context.Background(), tx.view(), "WHERE id = $1", id)
-			return err
-		})
+	if err == nil && id != 0 {
+		list, err = selectErasures(ctx, s.view(), "WHERE id = $1", id)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("claim an erasure: %w", err)
@@ -277,9 +264,7 @@ func (s *Store) ClaimErasure(ctx context.Context, worker string, lease time.Dura
 
 // ReleaseErasures lets others take over what a worker has claimed.
 func (s *Store) ReleaseErasures(ctx context.Context, worker string) error {
-	return s.Update(ctx, func(tx *Tx) error {
-		return tx.exec("UPDATE erasures SET lease_us = 0 WHERE state = 'running' AND worker = $1", worker)
-	})
+	return s.releaseJobs(ctx, erasureJobs, worker)
 }
 
 // FailErasure ends an erasure that cannot go on, and keeps why.

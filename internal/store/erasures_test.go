@@ -225,7 +225,9 @@ func testErasure(t *testing.T, s *store.Store, clock *clockwork.FakeClock, delet
 // What a person was is in no byte of the files, neither where rows were longer nor where there are none any more.
 func TestErasure_files(t *testing.T) {
 	s, clock := storetest.NewFile(t)
-	mark := func(i int, parts int) string { return fmt.Sprintf("Quaxley%d %s", i, strings.Repeat("is allergic to wasps. ", parts)) }
+	mark := func(i int, parts int) string {
+		return fmt.Sprintf("Quaxley%d %s", i, strings.Repeat("is allergic to wasps. ", parts))
+	}
 	var users []int64
 	for i := range 120 { // so that pages are split
 		u := storetest.Create(t, s, &personnel.User, "name", fmt.Sprintf("Quaxley%d Doe", i), "email", fmt.Sprintf("quaxley%d@example.com", i), "notes", mark(i, i%10))

@@ -219,24 +219,10 @@ func (tx *Tx) CancelReplay(organizationID, id int64) (*Replay, error) {
 // ClaimReplay gives the replay that has waited longest to a worker, for the length of the lease; nil if there is none for
 // him. Nobody else works on it meanwhile.
 func (s *Store) ClaimReplay(ctx context.Context, worker string, lease time.Duration) (*Replay, error) {
-	const free = "state = 'running' AND (worker = $1 OR lease_us <= $2)"
-	var id int64
-	now := s.now()
-	// Looked for without the writer, because mostly there is none.
-	err := s.view().one(ctx, []any{&id}, "SELECT id FROM replays WHERE "+free+" ORDER BY updated_us, id LIMIT 1", worker, now.UnixMicro())
-	if errors.Is(err, bugle.ErrNotFound) {
-		return nil, nil
-	}
+	id, err := s.claimJob(ctx, replayJobs, worker, lease)
 	var list []*Replay
-	if err == nil {
-		err = s.Update(ctx, func(tx *Tx) error {
-			n, err := tx.count("UPDATE replays SET worker = $1, lease_us = $3 WHERE id = $4 AND "+free, worker, now.UnixMicro(), now.Add(lease).UnixMicro(), id)
-			if err != nil || n == 0 { // somebody else was faster
-				return err
-			}
-			list, err = selectReplays(context.Background(), tx.view(), "WHERE id = $1", id)
-			return err
-		})
+	if err == nil && id != 0 {
+		list, err = selectReplays(ctx, s.view(), "WHERE id = $1", id)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("claim a replay: %w", err)
@@ -246,9 +232,6 @@ func (s *Store) ClaimReplay(ctx context.Context, worker string, lease time.Durat
 	}
 	return list[0], nil
 }
-
-// errMoved is for a step of a replay that somebody else has moved on or ended since it was claimed.
-var errMoved = errors.New("the replay has moved on")
 
 // StepReplay does the next part of a replay that the worker has claimed, and changes r accordingly. Whether it has ended
 // then, r tells. What was cancelled, or taken over by another worker after the lease, is left as it is.
@@ -425,9 +408,7 @@ func (s *Store) advance(ctx context.Context, r *Replay, worker string, step func
 
 // ReleaseReplays lets others take over what a worker has claimed.
 func (s *Store) ReleaseReplays(ctx context.Context, worker string) error {
-	return s.Update(ctx, func(tx *Tx) error {
-		return tx.exec("UPDATE replays SET lease_us = 0 WHERE state = 'running' AND worker = $1", worker)
-	})
+	return s.releaseJobs(ctx, replayJobs, worker)
 }
 
 // FailReplay ends a replay that cannot go on, and keeps why.
