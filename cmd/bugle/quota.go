@@ -54,19 +54,19 @@ func (c *quotaSetCommand) Run(ctx context.Context, out *output) error {
 	if err != nil {
 		return err
 	}
-	all, err := db.QuotaChoices(ctx)
-	if err != nil {
-		return err
-	}
-	choice := all[id]
-	if choice == nil {
-		choice = bugle.QuotaChoice{}
-	}
-	maps.Copy(choice, changes)
-	for _, name := range defaults {
-		delete(choice, name)
-	}
-	err = db.Update(ctx, func(tx *store.Tx) error { return tx.SetQuotas(id, choice) })
+	choice := bugle.QuotaChoice{}
+	err = db.Update(ctx, func(tx *store.Tx) error {
+		all, err := tx.QuotaChoices()
+		if err != nil {
+			return err
+		}
+		maps.Copy(choice, all[id])
+		maps.Copy(choice, changes)
+		for _, name := range defaults {
+			delete(choice, name)
+		}
+		return tx.SetQuotas(id, choice)
+	})
 	if errors.Is(err, bugle.ErrNotFound) {
 		return fmt.Errorf("--organization is %d: there is none with that id; see bugle quota list", id)
 	}

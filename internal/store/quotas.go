@@ -108,6 +108,11 @@ func (s *Store) QuotaChoices(ctx context.Context) (map[int64]bugle.QuotaChoice, 
 	return selectQuotas(ctx, s.view())
 }
 
+// QuotaChoices is the store's, as the transaction sees it.
+func (tx *Tx) QuotaChoices() (map[int64]bugle.QuotaChoice, error) {
+	return selectQuotas(context.Background(), tx.view())
+}
+
 // Quotas returns what an organization may use. What another process decides holds here within ten seconds.
 func (s *Store) Quotas(ctx context.Context, organizationID int64) (bugle.Quotas, error) {
 	return s.quotas.of(ctx, s.view(), organizationID, s.now())
