@@ -54,7 +54,7 @@ func pagePaths(b *tab) []string {
 	b.open("/event-log")
 	paths := []string{"/", "/account", "/notifications", "/roster",
 		"/webhooks", "/webhooks/create", "/webhooks/create?preset=discord", "/webhooks/1", "/webhooks/1?range=30d", "/webhooks/1/edit", "/webhooks/1/test",
-		"/webhook-logs", "/webhook-logs?state=failed", "/webhook-logs/1", "/webhook-logs/redeliver", "/event-log", "/event-log/1",
+		"/webhook-logs", "/webhook-logs?state=failed", "/webhook-logs/1", "/webhook-logs/redeliver", "/webhook-logs/redeliver?webhook=1", "/event-log", "/event-log/1",
 		"/automations", "/automations/create", "/automations/create?template=discord_award", "/automations/1", "/automations/1/edit",
 		"/automations/1/edit?tab=condition", "/automations/1/edit?tab=action", "/automations/1/backtest", "/automation-logs", "/automation-logs/1",
 		"/api-keys", "/api-keys/create", "/settings", "/targets", "/targets?address=127.0.0.1", "/accounts", "/accounts/invite", "/roles", "/roles/create",

@@ -2,6 +2,7 @@ package admin_test
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -442,6 +443,56 @@ func TestWebhookLogs_redeliverAll(t *testing.T) {
 		if status, _, _ := p.by(p.client, http.MethodGet, "/webhook-logs/redeliver/"+path, nil); status != http.StatusNotFound {
 			t.Errorf("replay %s is answered %d", path, status)
 		}
+	}
+}
+
+// What happened while a webhook was disabled is sent to it, from a moment on.
+func TestWebhookLogs_missed(t *testing.T) {
+	p := newDeliveriesPanel(t)
+	storetest.AddWebhook(t, p.store, "https://example.com/hook", nil)
+	p.post("/webhooks/1/disable", nil)
+	p.has(p.page("/webhook-logs/redeliver?webhook=1"), "is disabled, and misses what happens", `<a href="/webhooks/1">Enable it`)
+	p.lacks(p.page("/webhook-logs/redeliver?webhook=1"), "Send missed events")
+	p.lacks(p.page("/webhook-logs/redeliver"), "Missed events")
+	p.lacks(p.page("/webhook-logs/redeliver?webhook=99"), "Missed events")
+	p.users("Jane Roe")
+	p.clock.Advance(time.Hour)
+	from := p.clock.Now().Add(-time.Minute).UTC().Format("2006-01-02T15:04")
+	p.users("Jane Doe", "John Doe")
+	p.post("/webhooks/1/enable", nil)
+	p.has(p.page("/webhooks/1"), "can be sent from its log")
+
+	const list = "/webhook-logs/redeliver?state=failed&webhook=1"
+	p.has(p.page(list), "0 deliveries would be sent again", "Missed events", `action="/webhook-logs/redeliver/missing?state=failed&amp;webhook=1"`, `name="from"`)
+	p.has(p.page("/webhook-logs/redeliver?since="+from+"&webhook=1"), `name="from" value="`+from+`"`)
+	for _, tc := range []struct{ query, from, want string }{
+		{"webhook=1", "", "Choose a date and a time."},
+		{"webhook=1", "yesterday", `value="yesterday"`},
+		{"webhook=1&until=" + from, from, "before that of the filter until"},
+		{"webhook=1&state=nosuch", from, "no such state"},
+		{"", from, "Choose one webhook."},
+	} {
+		status, text, _ := p.by(p.client, http.MethodPost, "/webhook-logs/redeliver/missing?"+tc.query, url.Values{"from": {tc.from}})
+		if status != http.StatusUnprocessableEntity || !strings.Contains(text, tc.want) {
+			t.Errorf("from %q of %q is answered %d without %q: %s", tc.from, tc.query, status, tc.want, text)
+		}
+	}
+	to := p.post("/webhook-logs/redeliver/missing?state=failed&webhook=1&event=user.created", url.Values{"from": {from}})
+	replayer := dispatch.NewReplayer(p.store, dispatch.StepperOptions{Clock: p.clock})
+	for found := true; found; {
+		var err error
+		if found, err = replayer.Round(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.has(p.page(to), "Done", "<dt>Missed events</dt><dd>2 <span", `href="/webhook-logs?event=user.created&amp;webhook=1"`)
+	for id := int64(1); id <= 2; id++ {
+		if d := p.delivery(id); d.WebhookID != 1 || d.State != bugle.Pending || d.Event != "user.created" {
+			t.Errorf("delivery %d is %+v", id, d)
+		}
+	}
+	if _, err := p.store.Delivery(t.Context(), 1, 3); !errors.Is(err, bugle.ErrNotFound) {
+		t.Errorf("what happened before is made up for as well: %v", err)
 	}
 }
 

@@ -46,7 +46,7 @@ var statusChanges = map[string]statusChange{
 	"pause":   {(*bugle.Webhook).Pause, "is paused. What happens meanwhile is kept and sent when you resume it."},
 	"resume":  {(*bugle.Webhook).Resume, "is active again. What waited is being sent."},
 	"disable": {(*bugle.Webhook).Disable, "is disabled. Nothing that happens from now on is sent to it."},
-	"enable":  {(*bugle.Webhook).Enable, "is active."},
+	"enable":  {(*bugle.Webhook).Enable, "is active. What happened while it was disabled can be sent from its log, by Redeliver."},
 }
 
 // subscribable are the events that a webhook may name.
