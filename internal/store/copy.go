@@ -83,6 +83,9 @@ func Copy(ctx context.Context, from, to string, o CopyOptions) ([]CopiedTable, e
 	}
 	work := copying{source: source, target: target, options: o}
 	copied, err := work.run(ctx)
+	if err != nil && ctx.Err() != nil && !errors.Is(err, ctx.Err()) { // a connection that was closed because of it says just that
+		err = fmt.Errorf("%w: %w", ctx.Err(), err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("copy: %w", err)
 	}
