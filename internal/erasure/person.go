@@ -3,9 +3,6 @@
 package erasure
 
 import (
-	"encoding/json"
-	"html"
-	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -40,15 +37,18 @@ type Person struct {
 	ID     int64    `json:"id"`
 	Names  []string `json:"names"`  // what is looked for in all texts
 	Values []string `json:"values"` // what is looked for in texts about him alone: others may have the same
+	Cut    bool     `json:"cut"`    // more was learnt than is kept
 
+	bytes             int // of names and values; 0: not counted yet
 	everywhere, about *searcher
 }
 
 const (
 	maxValues   = 2000
-	shortest    = 4  // characters of what is looked for in all texts
-	shortestOwn = 2  // of what is looked for in texts about him
-	longEnough  = 24 // characters of a custom field that nobody else is taken to have written
+	maxBytes    = 2 << 20 // of all that is looked for
+	shortest    = 4       // characters of what is looked for in all texts
+	shortestOwn = 2       // of what is looked for in texts about him
+	longEnough  = 24      // characters of a custom field that nobody else is taken to have written
 )
 
 // add notes a value of an attribute, in the order of their coming.
@@ -59,14 +59,24 @@ func (p *Person) add(name string, v any) {
 	}
 	n := utf8.RuneCountInString(text)
 	all := slices.Contains(telling, name) && n >= shortest || strings.Contains(text, "@") && n >= shortest && n < 255 || n >= longEnough && !dated.MatchString(text)
-	switch {
-	case all && !slices.Contains(p.Names, text) && len(p.Names) < maxValues:
-		p.Names = append(p.Names, text)
-	case !all && n >= shortestOwn && hasLetter(text) && !slices.Contains(p.Values, text) && len(p.Values) < maxValues:
-		p.Values = append(p.Values, text)
-	default:
+	list := &p.Names
+	if !all {
+		list = &p.Values
+	}
+	if n < shortestOwn || !all && !hasLetter(text) || slices.Contains(*list, text) {
 		return
 	}
+	if p.bytes == 0 {
+		for _, known := range slices.Concat(p.Names, p.Values) {
+			p.bytes += len(known)
+		}
+	}
+	if len(*list) >= maxValues || p.bytes+len(text) > maxBytes {
+		p.Cut = true
+		return
+	}
+	*list = append(*list, text)
+	p.bytes += len(text)
 	p.everywhere, p.about = nil, nil
 }
 
@@ -284,74 +294,3 @@ func (p *Person) Text(text string, about bool) string {
 	}
 	return p.everywhere.replace(text)
 }
-
-// A searcher finds texts in whichever form they were written into others.
-type searcher struct{ find *regexp.Regexp } // nil: nothing
-
-func newSearcher(texts []string) *searcher {
-	var all []string
-	for _, text := range texts {
-		all = append(all, forms(text)...)
-	}
-	slices.SortFunc(all, func(a, b string) int { // the longest first: others may be parts of them
-		if len(a) != len(b) {
-			return len(b) - len(a)
-		}
-		return strings.Compare(a, b)
-	})
-	all = slices.Compact(all)
-	if len(all) == 0 {
-		return &searcher{}
-	}
-	for i, text := range all {
-		all[i] = regexp.QuoteMeta(text)
-	}
-	return &searcher{regexp.MustCompile("(?i)" + strings.Join(all, "|"))}
-}
-
-// forms are how a text may be written: as it is, in HTML, in an address, in JSON.
-func forms(text string) []string {
-	list := []string{text, html.EscapeString(text), strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;", "'", "&#039;").Replace(text),
-		url.QueryEscape(text), url.PathEscape(text)}
-	if php, err := value.JSON(text); err == nil {
-		list = append(list, string(php[1:len(php)-1]))
-	}
-	if other, err := json.Marshal(text); err == nil {
-		list = append(list, string(other[1:len(other)-1]))
-	}
-	return list
-}
-
-// replace puts Erased where one of the texts is a word, or words.
-func (s *searcher) replace(text string) string {
-	if s.find == nil || text == "" {
-		return text
-	}
-	var made strings.Builder
-	rest, before := text, 0
-	for _, at := range s.find.FindAllStringIndex(text, -1) {
-		previous, _ := utf8.DecodeLastRuneInString(text[:at[0]])
-		next, _ := utf8.DecodeRuneInString(text[at[1]:])
-		first, _ := utf8.DecodeRuneInString(text[at[0]:])
-		last, _ := utf8.DecodeLastRuneInString(text[:at[1]])
-		if isWord(previous) && isWord(first) && !escapes(text[:at[0]]) || isWord(next) && isWord(last) {
-			continue
-		}
-		made.WriteString(text[before:at[0]])
-		made.WriteString(Erased)
-		before = at[1]
-	}
-	if before == 0 {
-		return text
-	}
-	rest = text[before:]
-	made.WriteString(rest)
-	return made.String()
-}
-
-func isWord(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }
-
-// escapes reports whether a text ends in something that only looks like a part of a word: \n, %20, \u00e4.
-func escapes(text string) bool { return escape.MatchString(text[max(0, len(text)-6):]) }
-
-var escape = regexp.MustCompile(`(\\[nrtbf]|%[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4})$`)

@@ -1,6 +1,7 @@
 package erasure_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -97,5 +98,36 @@ func TestPerson_Learn_bounded(t *testing.T) {
 	}
 	if len(p.Names) > 2000 || len(p.Values) > 2000 || len(p.Names) < 100 || len(p.Values) < 100 {
 		t.Errorf("%d names and %d values", len(p.Names), len(p.Values))
+	}
+	if !p.Cut || jane(t).Cut {
+		t.Error("it is not said of whom more is known than is kept")
+	}
+	// Long notes, changed again and again.
+	p = &erasure.Person{ID: 7}
+	for i := range 200 {
+		p.LearnValue("notes", fmt.Sprint(i, " ", strings.Repeat("She is <well> & fine. ", 2000)))
+	}
+	if n := len(strings.Join(p.Names, "")); !p.Cut || n < 1<<20 || n > 4<<20 {
+		t.Errorf("%d bytes are kept, cut: %t", n, p.Cut)
+	}
+	text := "Her notes: " + p.Names[20] + "!"
+	if got := p.Text(text, false); got != "Her notes: [erased]!" {
+		t.Errorf("long notes became %d bytes: %.100s", len(got), got)
+	}
+}
+
+// What is in another that is found, or overlaps it, is found too where the other is not.
+func TestPerson_Text_overlapping(t *testing.T) {
+	p := &erasure.Person{ID: 7}
+	for _, name := range []string{"Jane Roe", "Jane Roe the Elder", "Roe the First", "ßtraße"} {
+		p.LearnValue("name", name)
+	}
+	for text, want := range map[string]string{
+		"Jane Roe the Elderly": "[erased] the Elderly", "Jane Roe the Elder": "[erased]", "Jane Roe the First": "[erased] the First", "a Roe the First": "a [erased]",
+		"xJane Roe": "xJane Roe", "Jane RoeJane Roe": "Jane RoeJane Roe", "Jane Roe Jane Roe": "[erased] [erased]", "ẞTRAẞE": "[erased]", "J": "J", "\xff\xfeJane Roe\xff": "\xff\xfe[erased]\xff",
+	} {
+		if got := p.Text(text, false); got != want {
+			t.Errorf("%q became %q, want %q", text, got, want)
+		}
 	}
 }

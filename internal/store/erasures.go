@@ -42,7 +42,8 @@ type Erasure struct {
 	FinishedAt     time.Time // zero while it runs
 
 	afterID int64
-	known   []byte // sealed
+	known   []byte          // sealed
+	person  *erasure.Person // what is known, once it was read
 }
 
 // Ended reports whether nothing more is done.
@@ -57,6 +58,9 @@ const spaceWait = time.Second
 
 // spaceTries is how often that is tried.
 var spaceTries = int64(300) // fewer in tests
+
+// knownTooMuch is said of an erasure in the end if not all could be looked for.
+const knownTooMuch = "The person had so many names, notes and other texts that some were not looked for in what others wrote and in what templates made."
 
 // erasureWait is for how long an attempt may be under way that was begun with what is erased now.
 const erasureWait = 40 * time.Second
@@ -294,14 +298,18 @@ func (s *Store) StepErasure(ctx context.Context, e *Erasure, worker string) erro
 }
 
 func (s *Store) stepErasure(ctx context.Context, e *Erasure, worker string) error {
-	text, err := s.seals.open(ctx, e.known, aboutErasure(e.OrganizationID, e.ID))
-	person := &erasure.Person{}
-	if err == nil {
-		err = json.Unmarshal(text, person)
+	if e.person == nil {
+		text, err := s.seals.open(ctx, e.known, aboutErasure(e.OrganizationID, e.ID))
+		person := &erasure.Person{}
+		if err == nil {
+			err = json.Unmarshal(text, person)
+		}
+		if err != nil {
+			return fmt.Errorf("what is looked for cannot be read: %w", err)
+		}
+		e.person = person
 	}
-	if err != nil {
-		return fmt.Errorf("what is looked for cannot be read: %w", err)
-	}
+	person := e.person
 	step, err := s.prepareErasing(ctx, e, person)
 	if err != nil {
 		return err
@@ -318,6 +326,9 @@ func (s *Store) stepErasure(ctx context.Context, e *Erasure, worker string) erro
 		switch {
 		case at == len(ErasurePhases):
 			next.State = ErasureDone
+			if person.Cut {
+				next.Error = knownTooMuch
+			}
 		default:
 			next.Phase = ErasurePhases[at]
 		}
@@ -332,9 +343,9 @@ func (s *Store) stepErasure(ctx context.Context, e *Erasure, worker string) erro
 		}
 		n, err := tx.count(`
 			UPDATE erasures
-			SET    state = $1, phase = $2, after_id = $3, looked = $4, changed = $5, waits_us = $6, updated_us = $7, finished_us = $8
-			WHERE  id = $9 AND state = 'running' AND worker = $10 AND phase = $11 AND after_id = $12`,
-			next.State, next.Phase, next.afterID, next.Looked, next.Changed, microseconds(waits), tx.now.UnixMicro(), microseconds(next.FinishedAt),
+			SET    state = $1, phase = $2, after_id = $3, looked = $4, changed = $5, error = $6, waits_us = $7, updated_us = $8, finished_us = $9
+			WHERE  id = $10 AND state = 'running' AND worker = $11 AND phase = $12 AND after_id = $13`,
+			next.State, next.Phase, next.afterID, next.Looked, next.Changed, next.Error, microseconds(waits), tx.now.UnixMicro(), microseconds(next.FinishedAt),
 			e.ID, worker, e.Phase, e.afterID)
 		if err == nil && n == 0 {
 			return errMoved

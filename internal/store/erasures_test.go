@@ -340,3 +340,26 @@ func TestErasure_reader(t *testing.T) {
 		})
 	}
 }
+
+// Who has written more than can be looked for is erased all the same, and the erasure says so.
+func TestErasure_tooMuch(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store, clock *clockwork.FakeClock) {
+		user := storetest.Create(t, s, &personnel.User, "name", "Jane Quaxley", "email", "jane@quaxley.example")
+		for i := range 50 {
+			storetest.Update(t, s, &personnel.User, user.ID(), "notes", fmt.Sprintf("%d %s", i, strings.Repeat("quaxley ", 7000)))
+		}
+		storetest.Change(t, s, func(tx *store.Tx) error {
+			_, err := tx.EraseUser(storetest.Actor(), user.ID())
+			return err
+		})
+		erase(t, s, clock)
+		if e, err := s.Erasure(t.Context(), 1, user.ID()); err != nil || e.State != store.ErasureDone || !strings.Contains(e.Error, "some were not looked for") {
+			t.Errorf("it is %+v, %v", e, err)
+		}
+		for _, text := range everyText(t, s, strings.Contains(t.Name(), "postgres")) {
+			if strings.Contains(strings.ToLower(text), "quaxley") {
+				t.Errorf("she is in %.300s", text)
+			}
+		}
+	})
+}
