@@ -201,9 +201,13 @@ func (sqlite) jsonHolds(column, path, condition string) string {
 
 // endLog copies the log of writes back, and empties it. Changes wait for that, and it waits for readers, so not for long.
 func (sqlite) endLog(ctx context.Context, s *Store) error {
-	db, err := sql.Open("sqlite", dsn(s.file, []string{"busy_timeout(200)"}))
+	db, err := sql.Open("sqlite", dsn(s.file, nil))
 	if err != nil {
 		return err
+	}
+	db.SetMaxOpenConns(1)
+	if _, err = db.ExecContext(ctx, "PRAGMA busy_timeout = 200"); err != nil {
+		return errors.Join(err, db.Close())
 	}
 	var busy, pages, copied int
 	if err = db.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &pages, &copied); err == nil && busy != 0 {
