@@ -244,10 +244,12 @@ type eventPage struct {
 	Automations []link // that have acted in the chain
 	Run         link   // that made the event
 	Deliveries  []deliveryRow
-	More        bool        // there are more deliveries
-	Acted       []reasonRow // of the webhooks and automations: those that did something, or tried to
-	Nearly      []reasonRow // that would have, but for a condition or a setting
-	Others      []reasonRow // that are for other events
+	More        bool           // there are more deliveries
+	Acted       []reasonRow    // of the webhooks and automations: those that did something, or tried to
+	Nearly      []reasonRow    // that would have, but for a condition or a setting
+	Others      []reasonRow    // that are for other events
+	Gone        int64          // the user that it is about, who is deleted and whom the visitor may erase; 0: no such
+	Erasure     *store.Erasure // of that user; nil: there was none
 }
 
 // A changeRow is an attribute that got another value.
@@ -320,7 +322,28 @@ func (s *server) showEvent(v *visit) error {
 	if p.Deliveries, err = v.deliveryRows(&p.frame, list); err != nil {
 		return err
 	}
+	if err := s.fillErasure(v, p); err != nil {
+		return err
+	}
 	return v.render(http.StatusOK, "event.html", p)
+}
+
+// fillErasure lets somebody be erased who has no page any more.
+func (s *server) fillErasure(v *visit, p *eventPage) error {
+	id := p.Event.ResourceID
+	if p.Event.ResourceKind != personnel.User.Name || !v.Can("delete_user") {
+		return nil
+	}
+	_, err := s.store.Get(v.Context(), v.actor.OrganizationID, &personnel.User, id)
+	if !errors.Is(err, bugle.ErrNotFound) {
+		return err
+	}
+	p.Gone = id
+	p.Erasure, err = s.store.Erasure(v.Context(), v.actor.OrganizationID, id)
+	if errors.Is(err, bugle.ErrNotFound) {
+		return nil
+	}
+	return err
 }
 
 // fillChain says what caused the event.

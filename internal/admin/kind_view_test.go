@@ -211,3 +211,37 @@ func TestUser_erase(t *testing.T) {
 	hasNot(t, page, "Zebulon", "quaxley.example", "bees")
 	p.post("/users/999/erase", nil, http.StatusNotFound)
 }
+
+// Who is deleted has no page, but events that tell of him.
+func TestUser_eraseDeleted(t *testing.T) {
+	p := newPeoplePanel(t)
+	r := storetest.Create(t, p.store, &personnel.User, "name", "Zebulon Quaxley", "email", "zebulon@quaxley.example")
+	events, err := p.store.Events(t.Context(), 1, store.EventFilter{}, store.PageRequest{Number: 1, Limit: 1})
+	if err != nil || len(events.Items) != 1 {
+		t.Fatalf("%d events, %v", len(events.Items), err)
+	}
+	page, erase := fmt.Sprintf("/event-log/%d", events.Items[0].ID), fmt.Sprintf("/users/%d/erase", r.ID())
+	hasNot(t, p.get(page, http.StatusOK), "/erase", "Erase this person")
+	storetest.Delete(t, p.store, &personnel.User, r.ID())
+	has(t, p.get(page, http.StatusOK), "Zebulon", `action="`+erase+`"`, `name="back" value="`+page+`"`, "Erase this person")
+	p.may("view_any_event_log", "view_event_log", "view_any_user", "view_user")
+	hasNot(t, p.get(page, http.StatusOK), "/erase", "Erase this person")
+	p.may("view_any_event_log", "view_event_log", "view_any_user", "view_user", "delete_user")
+	if to := p.post(erase, url.Values{"back": {page}}, http.StatusSeeOther); to != page {
+		t.Errorf("it leads to %s", to)
+	}
+	has(t, p.get(page, http.StatusOK), "The user is erased.", "This person is being erased from what is stored")
+	eraser := dispatch.NewEraser(p.store, dispatch.StepperOptions{Clock: p.clock})
+	for range 100 {
+		found, err := eraser.Round(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !found {
+			p.clock.Advance(time.Minute) // for attempts that are under way
+		}
+	}
+	text := p.get(page, http.StatusOK)
+	has(t, text, "This person was erased from what is stored")
+	hasNot(t, text, "Zebulon", "quaxley.example")
+}

@@ -332,14 +332,18 @@ func (a *kindArea) delete(v *visit) error {
 	return v.redirect(a.back(v, nil).URL)
 }
 
-// erase takes a user's personal data out of everything that is stored.
+// erase takes a user's personal data out of everything that is stored. The user may be deleted already.
 func (a *kindArea) erase(v *visit) error {
-	r, err := a.find(v)
+	id, err := v.id()
+	if err != nil {
+		return err
+	}
+	f, err := v.form()
 	if err != nil {
 		return err
 	}
 	err = a.server.store.Update(v.Context(), func(tx *store.Tx) error {
-		_, err := tx.EraseUser(v.actor, r.ID())
+		_, err := tx.EraseUser(v.actor, id)
 		return err
 	})
 	switch {
@@ -350,7 +354,10 @@ func (a *kindArea) erase(v *visit) error {
 	default:
 		v.flash("success", "The user is erased. What else is stored follows in the background.")
 	}
-	return v.redirect(fmt.Sprintf("/users/%d", r.ID()))
+	if f.Has("back") {
+		return v.redirect(local(f.Get("back")))
+	}
+	return v.redirect(fmt.Sprintf("/users/%d", id))
 }
 
 // maxSelected is how many rows a page can have, and so how many can be selected.
