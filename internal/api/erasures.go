@@ -65,7 +65,7 @@ func (c *componentSet) erasures() {
 	e := &store.Erasure{ID: 1, UserID: 7, State: store.ErasureRunning, Phase: "events", Looked: 1200, Changed: 31, CreatedAt: exampleMoment, UpdatedAt: exampleMoment}
 	properties := value.Map("id", typed("integer"), "user_id", typed("integer"), "state", value.Map("type", "string", "enum", states),
 		"phase", value.Map("type", "string", "enum", phases, "description", "What is searched, in this order."), "looked", annotated(typed("integer"), "Rows that were looked at."),
-		"changed", annotated(typed("integer"), "Of them, those that held something of the person."), "error", nullable(typed("string")),
+		"changed", annotated(typed("integer"), "Of them, those that held something of the person."), "error", annotated(nullable(typed("string")), "Why it was given up, or that not everything could be looked for."),
 		"created_at", moment(), "updated_at", moment(), "finished_at", nullable(moment()))
 	c.schema("Erasure", closed(properties), erasureData(e))
 	c.answer("ErasureData", "The erasure.", closed(value.Map("data", schemaRef("Erasure"))), value.Map("data", erasureData(e)))
