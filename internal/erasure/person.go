@@ -286,11 +286,14 @@ func (p *Person) JSON(text string, about bool) string {
 
 // Text returns a text without the person.
 func (p *Person) Text(text string, about bool) string {
-	if p.everywhere == nil {
-		p.everywhere, p.about = newSearcher(p.Names), newSearcher(slices.Concat(p.Names, p.Values))
-	}
-	if about {
+	if about && len(p.Values) > 0 {
+		if p.about == nil {
+			p.about = newSearcher(slices.Concat(p.Names, p.Values))
+		}
 		return p.about.replace(text)
+	}
+	if p.everywhere == nil {
+		p.everywhere = newSearcher(p.Names)
 	}
 	return p.everywhere.replace(text)
 }

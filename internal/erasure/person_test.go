@@ -104,7 +104,7 @@ func TestPerson_Learn_bounded(t *testing.T) {
 	}
 	// Long notes, changed again and again.
 	p = &erasure.Person{ID: 7}
-	for i := range 200 {
+	for i := range 80 {
 		p.LearnValue("notes", fmt.Sprint(i, " ", strings.Repeat("She is <well> & fine. ", 2000)))
 	}
 	if n := len(strings.Join(p.Names, "")); !p.Cut || n < 1<<20 || n > 4<<20 {

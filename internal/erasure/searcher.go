@@ -24,7 +24,11 @@ func newSearcher(texts []string) *searcher {
 	s := &searcher{map[[2]rune][][]rune{}}
 	known := map[string]bool{}
 	for _, text := range texts {
-		for _, form := range forms(text) {
+		list := forms(text)
+		for i, form := range list {
+			if slices.Contains(list[:i], form) {
+				continue
+			}
 			folded := []rune(form)
 			for i, r := range folded {
 				folded[i] = fold(r)

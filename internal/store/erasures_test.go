@@ -26,7 +26,7 @@ import (
 // erase works on the erasures that there are until they have ended.
 func erase(t *testing.T, s *store.Store, clock *clockwork.FakeClock) (steps int) {
 	t.Helper()
-	for range 10_000 {
+	for range 1_000 {
 		e, err := s.ClaimErasure(t.Context(), "worker", time.Minute)
 		if err != nil {
 			t.Fatal(err)
@@ -38,10 +38,11 @@ func erase(t *testing.T, s *store.Store, clock *clockwork.FakeClock) (steps int)
 			clock.Advance(time.Minute) // it waits for attempts that are under way
 			continue
 		}
-		if err := s.StepErasure(t.Context(), e, "worker"); err != nil {
-			t.Fatal(err)
+		for phase := e.Phase; e.Phase == phase && !e.Ended(); steps++ {
+			if err := s.StepErasure(t.Context(), e, "worker"); err != nil {
+				t.Fatal(err)
+			}
 		}
-		steps++
 	}
 	t.Fatal("an erasure does not end")
 	return 0
@@ -229,14 +230,14 @@ func TestErasure_files(t *testing.T) {
 		return fmt.Sprintf("Quaxley%d %s", i, strings.Repeat("is allergic to wasps. ", parts))
 	}
 	var users []int64
-	for i := range 120 { // so that pages are split
+	for i := range 60 { // so that pages are split
 		u := storetest.Create(t, s, &personnel.User, "name", fmt.Sprintf("Quaxley%d Doe", i), "email", fmt.Sprintf("quaxley%d@example.com", i), "notes", mark(i, i%10))
 		users = append(users, u.ID())
 	}
 	for i, id := range users {
 		storetest.Update(t, s, &personnel.User, id, "notes", mark(i, (i*7)%500), "phone_number", fmt.Sprint("+49 30 Quaxley", i, "x"))
 	}
-	person := 60
+	person := 30
 	for n := range 40 {
 		storetest.Update(t, s, &personnel.User, users[person], "notes", mark(person, n*n))
 	}
@@ -345,7 +346,7 @@ func TestErasure_reader(t *testing.T) {
 func TestErasure_tooMuch(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store, clock *clockwork.FakeClock) {
 		user := storetest.Create(t, s, &personnel.User, "name", "Jane Quaxley", "email", "jane@quaxley.example")
-		for i := range 40 {
+		for i := range 38 {
 			storetest.Update(t, s, &personnel.User, user.ID(), "notes", fmt.Sprintf("%d %s", i, strings.Repeat("quaxley ", 7000)))
 		}
 		storetest.Change(t, s, func(tx *store.Tx) error {
