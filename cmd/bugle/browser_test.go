@@ -126,6 +126,8 @@ func newTab(t *testing.T, base string) *tab {
 	}
 	// Several tabs are used at once, and each is to behave as the one in front.
 	call(b, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true})
+	// Frames of smooth scrolling may be long in coming, and go on while the test has scrolled elsewhere.
+	call(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-reduced-motion", Value: "reduce"}}})
 	b.size(1280, 800)
 	return b
 }
