@@ -232,6 +232,7 @@ func TestPanel_live(t *testing.T) {
 	line := newLine(t, strings.TrimPrefix(p.url, "http://"))
 	b := newTab(t, line.url)
 	p.setUp(b)
+	b.still()
 	b.size(1280, 300)
 	b.open("/event-log")
 	b.see("Alex Carter")

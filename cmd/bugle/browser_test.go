@@ -126,8 +126,6 @@ func newTab(t *testing.T, base string) *tab {
 	}
 	// Several tabs are used at once, and each is to behave as the one in front.
 	call(b, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true})
-	// Frames of smooth scrolling may be long in coming, and go on while the test has scrolled elsewhere.
-	call(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-reduced-motion", Value: "reduce"}}})
 	b.size(1280, 800)
 	return b
 }
@@ -409,6 +407,13 @@ func (b *tab) insert(text string) {
 func (b *tab) size(width, height int64) {
 	b.t.Helper()
 	call(b, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: width, Height: height, DeviceScaleFactor: 1, Mobile: width < 600})
+}
+
+// still lets nothing move by itself. The frames of smooth scrolling may be long in coming, and go on when the test has scrolled
+// elsewhere.
+func (b *tab) still() {
+	b.t.Helper()
+	call(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-reduced-motion", Value: "reduce"}}})
 }
 
 // theme is what the person has chosen: light or dark. The page that is open turns at once, without transitions, whose
