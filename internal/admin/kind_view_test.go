@@ -182,6 +182,21 @@ func TestKindView_userEvents(t *testing.T) {
 	hasNot(t, p.get(path, http.StatusOK), "Latest events", "rankrecord.created")
 }
 
+// eraseAll works on erasures until they have ended.
+func (p *peoplePanel) eraseAll() {
+	p.Helper()
+	eraser := dispatch.NewEraser(p.store, dispatch.StepperOptions{Clock: p.clock})
+	for range 100 {
+		found, err := eraser.Round(p.Context())
+		if err != nil {
+			p.Fatal(err)
+		}
+		if !found {
+			p.clock.Advance(time.Minute) // for attempts that are under way
+		}
+	}
+}
+
 func TestUser_erase(t *testing.T) {
 	p := newPeoplePanel(t)
 	r := storetest.Create(t, p.store, &personnel.User, "name", "Zebulon Quaxley", "email", "zebulon@quaxley.example", "notes", "Allergic to bees, quite")
@@ -196,16 +211,7 @@ func TestUser_erase(t *testing.T) {
 	hasNot(t, page, "quaxley.example", "bees")
 	p.post(path+"/erase", nil, http.StatusSeeOther)
 	has(t, p.get(path, http.StatusOK), "is being erased already")
-	eraser := dispatch.NewEraser(p.store, dispatch.StepperOptions{Clock: p.clock})
-	for range 100 {
-		found, err := eraser.Round(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !found {
-			p.clock.Advance(time.Minute) // for attempts that are under way
-		}
-	}
+	p.eraseAll()
 	page = p.get(path, http.StatusOK)
 	has(t, page, "This person was erased from what is stored")
 	hasNot(t, page, "Zebulon", "quaxley.example", "bees")
@@ -231,16 +237,7 @@ func TestUser_eraseDeleted(t *testing.T) {
 		t.Errorf("it leads to %s", to)
 	}
 	has(t, p.get(page, http.StatusOK), "The user is erased.", "This person is being erased from what is stored")
-	eraser := dispatch.NewEraser(p.store, dispatch.StepperOptions{Clock: p.clock})
-	for range 100 {
-		found, err := eraser.Round(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !found {
-			p.clock.Advance(time.Minute) // for attempts that are under way
-		}
-	}
+	p.eraseAll()
 	text := p.get(page, http.StatusOK)
 	has(t, text, "This person was erased from what is stored")
 	hasNot(t, text, "Zebulon", "quaxley.example")

@@ -40,7 +40,7 @@ func (e *erasure) step(ctx context.Context, worker string) error {
 	return e.store.StepErasure(ctx, e.Erasure, worker)
 }
 
-func (e *erasure) progress() (phase string, ended bool) { return e.Phase, e.Ended() }
+func (e *erasure) progress() (waits, ended bool) { return !e.WaitsUntil.IsZero(), e.Ended() }
 
 func (e *erasure) fail(ctx context.Context) error {
 	return e.store.FailErasure(ctx, e.Erasure, "It failed several times; the server's log says how. Start it again to go on.")

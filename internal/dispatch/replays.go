@@ -40,7 +40,7 @@ func (r *replay) step(ctx context.Context, worker string) error {
 	return r.store.StepReplay(ctx, r.Replay, worker)
 }
 
-func (r *replay) progress() (phase string, ended bool) { return "", r.Ended() }
+func (r *replay) progress() (waits, ended bool) { return false, r.Ended() }
 
 func (r *replay) fail(ctx context.Context) error {
 	return r.store.FailReplay(ctx, r.Replay, "The database failed several times; the server's log says how. Start it again to go on.")

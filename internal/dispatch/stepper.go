@@ -44,7 +44,7 @@ type jobs interface {
 type job interface {
 	id() int64
 	step(ctx context.Context, worker string) error
-	progress() (phase string, ended bool)
+	progress() (waits, ended bool) // waits: it is not to go on before it is claimed again
 	fail(ctx context.Context) error // gives it up
 	facts() []any                   // for the log, when it has ended
 }
@@ -110,17 +110,16 @@ func (w *Stepper) Round(ctx context.Context) (found bool, err error) {
 		return false, err
 	}
 	for range jobSteps {
-		before, _ := one.progress()
 		if err := one.step(ctx, w.worker); err != nil {
 			return true, w.stumble(ctx, one, err)
 		}
 		delete(w.failed, one.id())
-		phase, ended := one.progress()
+		waits, ended := one.progress()
 		if ended {
 			w.o.Log.InfoContext(ctx, w.jobs.name()+" ended", one.facts()...)
 			break
 		}
-		if phase != before { // which may have to wait
+		if waits {
 			break
 		}
 		timer := time.NewTimer(jobPause) // of the machine, not of the server's clock

@@ -70,6 +70,9 @@ type dialect interface {
 	// saveHealth writes the health of webhooks.
 	saveHealth(tx *Tx, health map[int64]bugle.Health) error
 
+	// erasing runs fn, which writes over what is secret, so that no page of the file keeps what it was.
+	erasing(ctx context.Context, s *Store, fn func() error) error
+
 	// endLog takes out of the log of writes what rows were before they were overwritten; errBusy: a reader is still at it.
 	endLog(ctx context.Context, s *Store) error
 

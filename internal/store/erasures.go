@@ -40,6 +40,7 @@ type Erasure struct {
 	CreatedAt      time.Time
 	UpdatedAt      time.Time
 	FinishedAt     time.Time // zero while it runs
+	WaitsUntil     time.Time // when the next step may be done, if the last one has to be waited for; zero: at once
 
 	afterID int64
 	known   []byte          // sealed
@@ -316,9 +317,9 @@ func (s *Store) stepErasure(ctx context.Context, e *Erasure, worker string) erro
 	}
 	next := *e
 	next.Looked, next.Changed, next.afterID = e.Looked+int64(step.looked), e.Changed+int64(len(step.changes)), step.last
-	waits := time.Time{}
+	next.WaitsUntil = time.Time{}
 	if step.waits > 0 {
-		waits = s.now().Add(step.waits)
+		next.WaitsUntil = s.now().Add(step.waits)
 	}
 	if !step.more {
 		at := slices.Index(ErasurePhases, e.Phase) + 1
@@ -333,7 +334,7 @@ func (s *Store) stepErasure(ctx context.Context, e *Erasure, worker string) erro
 			next.Phase = ErasurePhases[at]
 		}
 		if next.Phase == "attempts" && next.State == ErasureRunning {
-			waits = s.now().Add(erasureWait)
+			next.WaitsUntil = s.now().Add(erasureWait)
 		}
 	}
 	err = s.Update(ctx, func(tx *Tx) error {
@@ -345,7 +346,7 @@ func (s *Store) stepErasure(ctx context.Context, e *Erasure, worker string) erro
 			UPDATE erasures
 			SET    state = $1, phase = $2, after_id = $3, looked = $4, changed = $5, error = $6, waits_us = $7, updated_us = $8, finished_us = $9
 			WHERE  id = $10 AND state = 'running' AND worker = $11 AND phase = $12 AND after_id = $13`,
-			next.State, next.Phase, next.afterID, next.Looked, next.Changed, next.Error, microseconds(waits), tx.now.UnixMicro(), microseconds(next.FinishedAt),
+			next.State, next.Phase, next.afterID, next.Looked, next.Changed, next.Error, microseconds(next.WaitsUntil), tx.now.UnixMicro(), microseconds(next.FinishedAt),
 			e.ID, worker, e.Phase, e.afterID)
 		if err == nil && n == 0 {
 			return errMoved

@@ -280,7 +280,11 @@ func (s *Store) sealOld(ctx context.Context, o Options) error {
 	if err := s.view().one(ctx, []any{&plain}, "SELECT COUNT(*) FROM webhooks WHERE sealed_key = 0"); err != nil || plain == 0 {
 		return err
 	}
-	done, failed, err := s.resealAll(ctx, "w.sealed_key = 0", nil)
+	var done, failed int
+	err := s.dialect.erasing(ctx, s, func() (err error) {
+		done, failed, err = s.resealAll(ctx, "w.sealed_key = 0", nil)
+		return err
+	})
 	if err == nil {
 		err = s.dialect.endLog(ctx, s)
 	}

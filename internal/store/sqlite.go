@@ -199,6 +199,17 @@ func (sqlite) jsonHolds(column, path, condition string) string {
 	return "EXISTS (SELECT 1 FROM json_each(" + column + ", " + path + ") AS item WHERE typeof(item.key) <> 'text' AND " + condition + ")"
 }
 
+// erasing lets pages that are freed be zeros too, which are written for that alone.
+func (sqlite) erasing(ctx context.Context, s *Store, fn func() error) error {
+	pragma := func(text string) error {
+		return s.Update(ctx, func(tx *Tx) error { return tx.w.exec(text) })
+	}
+	if err := pragma("PRAGMA secure_delete = ON"); err != nil {
+		return err
+	}
+	return errors.Join(fn(), pragma("PRAGMA secure_delete = FAST"))
+}
+
 // endLog copies the log of writes back, and empties it. Changes wait for that, and it waits for readers, so not for long.
 func (sqlite) endLog(ctx context.Context, s *Store) error {
 	db, err := sql.Open("sqlite", dsn(s.file, nil))
