@@ -44,7 +44,7 @@ type jobs interface {
 type job interface {
 	id() int64
 	step(ctx context.Context, worker string) error
-	progress() (waits, ended bool) // waits: it is not to go on before it is claimed again
+	progress() (waits, ended bool)  // waits: it is not to go on before it is claimed again
 	fail(ctx context.Context) error // gives it up
 	facts() []any                   // for the log, when it has ended
 }
